@@ -1,1 +1,31 @@
-//! Placeholder.
+//! The contract between Tramontane and a service: what a connector says of itself, what it does, and
+//! what it is lent to do it with. No service, no database, no HTTP library.
+//!
+//! Start with [`Connector`] (one service), then [`Storage`] (its files), then [`Cx`] (what every call
+//! is lent). [`Abilities`] is how a connector tells what it can do; everything it cannot do is either
+//! filled in by the `fill` crate or refused with the reason.
+
+pub mod abilities;
+pub mod account;
+pub mod body;
+pub mod connector;
+pub mod cx;
+pub mod descriptor;
+pub mod entry;
+pub mod error;
+pub mod http;
+pub mod place;
+pub mod registry;
+pub mod storage;
+
+pub use abilities::{Abilities, Case, HashKind, Limits, NameRules, Semantics};
+pub use account::{Account, Credential, Settings};
+pub use body::Body;
+pub use connector::{Connector, Identity, Sign};
+pub use cx::{CallClass, Cx, Lent, Permit, Repeat};
+pub use descriptor::{Category, Descriptor, Field, FieldKind};
+pub use entry::{ETag, Entry, EntryKind, EntryRef, Hashes, Person};
+pub use error::{Error, Kind, Result, Retry};
+pub use place::{Conflict, Place, WriteOptions};
+pub use registry::Registry;
+pub use storage::Storage;

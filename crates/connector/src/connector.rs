@@ -1,0 +1,104 @@
+//! One service.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use url::Url;
+
+use crate::account::{Account, Credential, Settings};
+use crate::cx::Cx;
+use crate::descriptor::Descriptor;
+use crate::error::{Error, Result};
+use crate::http::{Request, Response};
+use crate::storage::Storage;
+
+/// Who the credential belongs to, as the service says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The service's stable id of the user: the same whenever the same user connects again.
+    pub id: String,
+    /// What people know the account by, usually an address.
+    pub display: String,
+}
+
+/// Puts a credential on outgoing requests. Made by the connector, kept by the wire for one account.
+#[async_trait]
+pub trait Sign: Send + Sync {
+    /// Puts the credential on the request. Called for every attempt.
+    ///
+    /// # Errors
+    /// `Credential` or `Invalid` when the account's credential cannot be used at all.
+    async fn sign(&self, request: &mut Request, now: tramontane_model::Timestamp) -> Result<()>;
+
+    /// Learns from a refusal (a Digest challenge, a clock that is off). True asks for one more try
+    /// of the same request.
+    async fn challenged(&self, _response: &Response) -> bool {
+        false
+    }
+}
+
+/// One service: what it is, how to get at an account of it, and its parts.
+///
+/// A connector keeps no account's state but pooled connections, keyed by account and revision.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// What the service is and what connecting needs.
+    fn descriptor(&self) -> &'static Descriptor;
+
+    /// Checks settings and credential for sense, without asking the service, and brings them into
+    /// their normal form (a URL with its slash, a default port).
+    ///
+    /// # Errors
+    /// `Invalid`, naming the field and the rule.
+    fn normalize(&self, _settings: &mut Settings, _credential: &mut Credential) -> Result<()> {
+        Ok(())
+    }
+
+    /// Tries the credential and says whose it is. Reads only.
+    ///
+    /// # Errors
+    /// `Credential`, `Unavailable`, `Guarded`, `Invalid`, with words that tell the user which field
+    /// to look at.
+    async fn identify(&self, cx: &Cx) -> Result<Identity>;
+
+    /// Makes what signs this account's HTTP requests. Connectors that speak HTTP have one.
+    ///
+    /// # Errors
+    /// `Invalid` when the credential lacks something.
+    fn signer(&self, _account: &Account) -> Result<Option<Arc<dyn Sign>>> {
+        Ok(None)
+    }
+
+    /// Where this account's API is: the base of relative pass-through URLs. `None` where there is no
+    /// HTTP.
+    ///
+    /// # Errors
+    /// `Invalid` when the settings do not say.
+    fn base_url(&self, _account: &Account) -> Result<Option<Url>> {
+        Ok(None)
+    }
+
+    /// Whether a signed request may go to this URL. By default: only where [`Self::base_url`] is.
+    fn may_call(&self, account: &Account, url: &Url) -> bool {
+        match self.base_url(account) {
+            Ok(Some(base)) => base.origin() == url.origin(),
+            _ => false,
+        }
+    }
+
+    /// The account's files; `None` for services without files.
+    fn storage(&self) -> Option<Arc<dyn Storage>> {
+        None
+    }
+
+    /// The account's files, for callers that need them.
+    ///
+    /// # Errors
+    /// `Unsupported` for services without files.
+    fn require_storage(&self) -> Result<Arc<dyn Storage>> {
+        self.storage().ok_or_else(|| {
+            let text = format!("{} has no files.", self.descriptor().friendly_name);
+            Error::unsupported(tramontane_model::Op::FolderList, text)
+        })
+    }
+}
