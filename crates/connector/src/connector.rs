@@ -61,6 +61,16 @@ pub trait Connector: Send + Sync {
     /// to look at.
     async fn identify(&self, cx: &Cx) -> Result<Identity>;
 
+    /// Facts about the service that this account is at, learnt when connecting and kept with its
+    /// settings: the dialect a server speaks, its host key. Called after [`Self::identify`], with an
+    /// account that has the settings so far; what comes back is merged into them. Reads only.
+    ///
+    /// # Errors
+    /// As [`Self::identify`].
+    async fn settle(&self, _cx: &Cx) -> Result<Settings> {
+        Ok(Settings::new())
+    }
+
     /// Makes what signs this account's HTTP requests. Connectors that speak HTTP have one.
     ///
     /// # Errors
