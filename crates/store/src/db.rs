@@ -1,0 +1,215 @@
+//! The connection to the database: one writer and some readers on SQLite, one pool on PostgreSQL.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr as _;
+use std::sync::Once;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyPool, ConnectOptions as _, Connection as _, Executor as _, SqlSafeStr as _};
+
+use crate::dialect::Dialect;
+use crate::error::{Error, Result};
+
+/// A transaction; rolled back when dropped.
+pub(crate) type Tx = sqlx::Transaction<'static, Any>;
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    writer: AnyPool,
+    reader: AnyPool,
+    dialect: Dialect,
+}
+
+/// How many connections, and how patient.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections of the pool on PostgreSQL; readers on SQLite.
+    pub connections: u32,
+    /// How long a caller waits for one.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 8, acquire_timeout: Duration::from_secs(10) }
+    }
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Db({})", self.dialect.name())
+    }
+}
+
+static DRIVERS: Once = Once::new();
+
+/// The migrations in order: number, name, text. A text that was released never changes.
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "foundation", include_str!("../migrations/0001_foundation.sql"))];
+
+impl Db {
+    /// Connects to `sqlite:PATH` or `postgres://...`. A SQLite file is made when it is not there;
+    /// its folder must be.
+    ///
+    /// # Errors
+    /// [`Error::BadUrl`], [`Error::Unreachable`].
+    pub async fn connect(url: &str) -> Result<Self> {
+        Self::connect_with(url, Limits::default()).await
+    }
+
+    /// As [`Db::connect`], with other limits.
+    ///
+    /// # Errors
+    /// As [`Db::connect`].
+    pub async fn connect_with(url: &str, limits: Limits) -> Result<Self> {
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        let dialect = Dialect::of_url(url).ok_or(Error::BadUrl)?;
+        match dialect {
+            Dialect::Postgres => {
+                let pool = pool(url, dialect, true, limits.connections, limits).await?;
+                Ok(Self { writer: pool.clone(), reader: pool, dialect })
+            }
+            Dialect::Sqlite => {
+                let url = creating(url);
+                let writer = pool(&url, dialect, true, 1, limits).await?;
+                let reader = pool(&url, dialect, false, limits.connections.max(1), limits).await?;
+                Ok(Self { writer, reader, dialect })
+            }
+        }
+    }
+
+    /// The URL of a SQLite file.
+    #[must_use]
+    pub fn sqlite_url(path: &Path) -> String {
+        let mut url = String::from("sqlite:");
+        for character in path.to_string_lossy().chars() {
+            match character {
+                '%' => url.push_str("%25"),
+                '?' => url.push_str("%3F"),
+                '#' => url.push_str("%23"),
+                ' ' => url.push_str("%20"),
+                other => url.push(other),
+            }
+        }
+        url
+    }
+
+    /// Brings the tables to the form that this version needs. Safe to run twice, also at once from
+    /// several processes.
+    ///
+    /// # Errors
+    /// [`Error::Migration`], also when the database was made by a newer version.
+    pub async fn migrate(&self) -> Result<()> {
+        let migrator = migrator();
+        match self.dialect {
+            // The migrator takes an advisory lock of its own.
+            Dialect::Postgres => migrator.run(&self.writer).await.map_err(Error::Migration),
+            // There is none on SQLite, so the write lock is held around the whole run.
+            Dialect::Sqlite => {
+                let mut tx = self.begin().await?;
+                migrator.run(&mut *tx).await.map_err(Error::Migration)?;
+                Ok(tx.commit().await?)
+            }
+        }
+    }
+
+    /// The numbers of the migrations that this version brings, oldest first.
+    pub fn known_migrations() -> impl Iterator<Item = i64> {
+        MIGRATIONS.iter().map(|(number, ..)| *number)
+    }
+
+    /// The number of the newest migration that the database has; `None` when it has none.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] and the like.
+    pub async fn applied_migration(&self) -> Result<Option<i64>> {
+        let row: std::result::Result<(Option<i64>,), _> =
+            sqlx::query_as("SELECT MAX(version) FROM _sqlx_migrations")
+                .fetch_one(&self.reader)
+                .await;
+        match row {
+            Ok((version,)) => Ok(version),
+            // A database without the table has no migration; everything else is passed on.
+            Err(sqlx::Error::Database(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when it does not.
+    pub async fn ping(&self) -> Result<()> {
+        let mut connection = self.reader.acquire().await?;
+        Ok(connection.ping().await?)
+    }
+
+    /// Which engine this is.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Waits for what runs and closes every connection.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+
+    pub(crate) fn reader(&self) -> &AnyPool {
+        &self.reader
+    }
+
+    pub(crate) fn writer(&self) -> &AnyPool {
+        &self.writer
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Tx> {
+        Ok(self.writer.begin_with(self.dialect.begin()).await?)
+    }
+}
+
+fn creating(url: &str) -> Cow<'_, str> {
+    match url.split_once('?') {
+        Some((_, query)) if query.contains("mode=") => Cow::Borrowed(url),
+        Some(_) => Cow::Owned(format!("{url}&mode=rwc")),
+        None => Cow::Owned(format!("{url}?mode=rwc")),
+    }
+}
+
+async fn pool(
+    url: &str,
+    dialect: Dialect,
+    writes: bool,
+    connections: u32,
+    limits: Limits,
+) -> Result<AnyPool> {
+    let options = AnyConnectOptions::from_str(url).map_err(Error::Unreachable)?;
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(limits.acquire_timeout)
+        .idle_timeout(Duration::from_secs(300))
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                for text in dialect.on_connect(writes) {
+                    connection.execute(*text).await?;
+                }
+                Ok(())
+            })
+        })
+        .connect_with(options.disable_statement_logging())
+        .await
+        .map_err(Error::Unreachable)
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|&(number, name, text)| {
+        Migration::new(number, name.into(), MigrationType::Simple, text.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}

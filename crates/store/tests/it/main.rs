@@ -1,0 +1,11 @@
+//! Every statement of the store, on SQLite and on PostgreSQL.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod accounts;
+mod applications;
+mod data_keys;
+mod db;
+mod journal;
+mod rows;
+mod tasks;
+mod uploads;
