@@ -1,0 +1,72 @@
+//! Logs, metrics and traces of the process.
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::settings::Settings;
+
+/// Seconds, from a tenth of a millisecond to a minute: what request durations are counted in.
+const DURATION_BUCKETS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0, 60.0,
+];
+
+/// What must live as long as the process logs.
+pub struct Telemetry {
+    /// Renders `/metrics`.
+    pub metrics: PrometheusHandle,
+    #[cfg(feature = "otlp")]
+    traces: Option<opentelemetry_sdk::trace::SdkTracerProvider>,
+}
+
+impl Telemetry {
+    /// Starts logging and counting as the settings say.
+    ///
+    /// # Errors
+    /// A filter that cannot be read, or an exporter that cannot be made.
+    pub fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let filter = EnvFilter::try_new(&settings.log)
+            .with_context(|| format!("Setting log: \"{}\" is no filter", settings.log))?;
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = match settings.log_format.as_str() {
+            "json" => lines.json().flatten_event(true).boxed(),
+            _ => lines.with_target(false).boxed(),
+        };
+        let registry = tracing_subscriber::registry().with(filter).with(lines);
+        #[cfg(feature = "otlp")]
+        let traces = settings.otlp_endpoint.as_deref().map(crate::tracing_export::provider);
+        #[cfg(feature = "otlp")]
+        let traces = traces.transpose()?;
+        #[cfg(feature = "otlp")]
+        let registry = registry.with(traces.as_ref().map(crate::tracing_export::layer));
+        #[cfg(not(feature = "otlp"))]
+        if settings.otlp_endpoint.is_some() {
+            anyhow::bail!(
+                "Setting otlp_endpoint needs a binary built with `--features otlp`; this one is not."
+            );
+        }
+        registry.try_init().context("logging was started twice")?;
+        let metrics = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), DURATION_BUCKETS)?
+            .install_recorder()
+            .context("metrics were started twice")?;
+        Ok(Self {
+            metrics,
+            #[cfg(feature = "otlp")]
+            traces,
+        })
+    }
+
+    /// Sends what is left of the traces.
+    pub fn finish(&self) {
+        #[cfg(feature = "otlp")]
+        if let Some(traces) = &self.traces
+            && let Err(error) = traces.shutdown()
+        {
+            tracing::warn!(%error, "the last traces could not be sent");
+        }
+    }
+}
