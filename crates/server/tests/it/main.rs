@@ -1,0 +1,4 @@
+//! End-to-end tests of the binary, and of the house's own rules.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod rooms;
