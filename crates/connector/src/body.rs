@@ -1,6 +1,7 @@
 //! Content on its way: a stream of pieces, never the whole in memory.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream};
@@ -10,7 +11,8 @@ use crate::error::{Error, Kind, Result};
 
 /// A stream of bytes with what is known about it. Reading it consumes it.
 pub struct Body {
-    stream: BoxStream<'static, Result<Bytes>>,
+    // Never locked: it makes a body shareable by reference, as requests that hold one must be.
+    stream: Mutex<BoxStream<'static, Result<Bytes>>>,
     len: Option<u64>,
     media_type: Option<String>,
 }
@@ -21,7 +23,7 @@ impl Body {
         stream: impl Stream<Item = Result<Bytes>> + Send + 'static,
         len: Option<u64>,
     ) -> Self {
-        Self { stream: stream.boxed(), len, media_type: None }
+        Self { stream: Mutex::new(stream.boxed()), len, media_type: None }
     }
 
     /// A body with no bytes.
@@ -74,7 +76,7 @@ impl Body {
     /// The pieces.
     #[must_use]
     pub fn into_stream(self) -> BoxStream<'static, Result<Bytes>> {
-        self.stream
+        self.stream.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The pieces, cut off with an error when they are more or fewer than the length says, so that a
@@ -82,7 +84,8 @@ impl Body {
     #[must_use]
     pub fn checked(self) -> Self {
         let Some(len) = self.len else { return self };
-        let stream = stream::unfold(Some((self.stream, 0u64)), move |state| async move {
+        let media_type = self.media_type.clone();
+        let stream = stream::unfold(Some((self.into_stream(), 0u64)), move |state| async move {
             let (mut stream, seen) = state?;
             match stream.next().await {
                 Some(Ok(bytes)) => {
@@ -101,16 +104,17 @@ impl Body {
                 None => None,
             }
         });
-        Self { stream: stream.boxed(), len: Some(len), media_type: self.media_type }
+        Self::new(stream, Some(len)).with_media_type(media_type)
     }
 
     /// Everything, in memory, when it is at most `limit` bytes.
     ///
     /// # Errors
     /// `TooLarge` beyond the limit; whatever breaks the stream.
-    pub async fn collect(mut self, limit: usize) -> Result<Bytes> {
+    pub async fn collect(self, limit: usize) -> Result<Bytes> {
         let mut whole = BytesMut::new();
-        while let Some(piece) = self.stream.next().await {
+        let mut stream = self.into_stream();
+        while let Some(piece) = stream.next().await {
             let piece = piece?;
             if whole.len() + piece.len() > limit {
                 let text = format!("The content is larger than {limit} bytes.");
