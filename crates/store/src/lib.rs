@@ -41,6 +41,7 @@ pub mod service_keys;
 pub mod sites;
 pub mod spent;
 pub mod task_items;
+pub mod task_queue;
 pub mod tasks;
 pub mod tokens;
 pub mod usage;
