@@ -32,7 +32,7 @@ pub(crate) struct Stored {
     pub(crate) counts: Counts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<Value>,
-    /// The number that the next item gets.
+    /// The number that the next item gets. Numbers order items; gaps after a crash are fine.
     #[serde(default)]
     pub(crate) items: u64,
 }

@@ -99,7 +99,7 @@ pub struct Task {
 /// The outcome of one item of folder or batch work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Item {
-    /// From 0, in the order in which they ended. Set by [`crate::Work::item`].
+    /// From 0, in the order in which they ended. Set by [`crate::Work::report`].
     #[serde(default)]
     pub number: u64,
     /// What it was, unique in its task: a path or an id.

@@ -1,8 +1,8 @@
 //! A task under way, as the one who does it sees it: what to do, notes to resume by, counters, outcomes
 //! of items, and whether to stop.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as Lock, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,9 +17,6 @@ use crate::progress::{Counts, Progress};
 use crate::rows::{self, Held, Stored};
 use crate::task::{Item, Outcome};
 
-/// Outcomes of items are written when so many have come together, and at the end.
-const ITEMS_AT_ONCE: usize = 100;
-
 /// One task that this process holds the lease of.
 pub struct Work {
     pub(crate) held: Held,
@@ -32,13 +29,10 @@ pub struct Work {
     pub(crate) leased_until: AtomicU64,
     db: Db,
     clock: Arc<dyn Clock>,
-    state: Mutex<State>,
-}
-
-/// What is written down and what waits for it. One writer at a time, because the row holds it as one.
-struct State {
-    stored: Stored,
-    waiting: Vec<Item>,
+    /// Outcomes of items that are not written yet.
+    waiting: Lock<Vec<Item>>,
+    /// What is written down. One writer at a time, because the row holds it as one.
+    stored: Mutex<Stored>,
 }
 
 impl Work {
@@ -65,7 +59,8 @@ impl Work {
             leased_until: AtomicU64::new(u64::try_from(leased_until).unwrap_or(0)),
             db,
             clock,
-            state: Mutex::new(State { stored, waiting: Vec::new() }),
+            waiting: Lock::default(),
+            stored: Mutex::new(stored),
         }
     }
 
@@ -108,7 +103,7 @@ impl Work {
 
     /// The last note, also of an earlier process.
     pub async fn noted<T: DeserializeOwned>(&self) -> Option<T> {
-        let note = self.state.lock().await.stored.note.clone();
+        let note = self.stored.lock().await.note.clone();
         note.and_then(|value| serde_json::from_value(value).ok())
     }
 
@@ -118,26 +113,17 @@ impl Work {
     /// [`Error::Lost`] when the task is no longer ours: then nothing may be done.
     pub async fn note<T: Serialize>(&self, note: &T) -> Result<()> {
         let value = serde_json::to_value(note).map_err(|_| Error::Unreadable("note"))?;
-        let mut state = self.state.lock().await;
-        state.stored.note = Some(value);
+        let mut stored = self.stored.lock().await;
+        stored.note = Some(value);
         let until = i64::try_from(self.leased_until.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-        self.write(&mut state, until).await
+        self.write(&stored, until).await
     }
 
-    /// Reports the outcome of one item of folder or batch work. An item reported again is replaced.
-    ///
-    /// # Errors
-    /// [`Error::Lost`] when the task is no longer ours.
-    pub async fn item(&self, mut item: Item) -> Result<()> {
+    /// Reports the outcome of one item of folder or batch work, without waiting: it is written within
+    /// a tick. An item reported again is replaced.
+    pub fn report(&self, item: Item) {
         self.progress.add_items(1);
-        let mut state = self.state.lock().await;
-        item.number = state.stored.items;
-        state.stored.items += 1;
-        state.waiting.push(item);
-        if state.waiting.len() < ITEMS_AT_ONCE {
-            return Ok(());
-        }
-        self.write_items(&mut state).await
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(item);
     }
 
     /// Writes the outcomes that wait.
@@ -145,8 +131,8 @@ impl Work {
     /// # Errors
     /// [`Error::Lost`] when the task is no longer ours.
     pub async fn flush_items(&self) -> Result<()> {
-        let mut state = self.state.lock().await;
-        self.write_items(&mut state).await
+        let mut stored = self.stored.lock().await;
+        self.write_items(&mut stored).await
     }
 
     /// The outcome of an item that was written, also by an earlier process.
@@ -158,28 +144,39 @@ impl Work {
         Ok(row.map(rows::read_item))
     }
 
-    async fn write_items(&self, state: &mut State) -> Result<()> {
-        if state.waiting.is_empty() {
+    async fn write_items(&self, stored: &mut Stored) -> Result<()> {
+        let mut waiting =
+            std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        if waiting.is_empty() {
             return Ok(());
         }
-        let written = rows::add_items(&self.db, &self.held, &state.waiting, self.now()).await?;
-        self.ours(written)?;
-        state.waiting.clear();
-        Ok(())
+        for item in &mut waiting {
+            item.number = stored.items;
+            stored.items += 1;
+        }
+        match rows::add_items(&self.db, &self.held, &waiting, self.now()).await {
+            Ok(held) => self.ours(held),
+            Err(error) => {
+                // Written with the next ones, when the database answers again.
+                self.waiting.lock().unwrap_or_else(PoisonError::into_inner).append(&mut waiting);
+                Err(error)
+            }
+        }
     }
 
-    /// Renews the lease and writes the counters and the note.
+    /// Renews the lease and writes the counters, the note and the items that wait.
     pub(crate) async fn renew(&self, counts: Counts, leased_until: i64) -> Result<()> {
-        let mut state = self.state.lock().await;
-        state.stored.counts = counts;
-        self.write(&mut state, leased_until).await?;
+        let mut stored = self.stored.lock().await;
+        self.write_items(&mut stored).await?;
+        stored.counts = counts;
+        self.write(&stored, leased_until).await?;
         let until = u64::try_from(leased_until).unwrap_or(0);
         self.leased_until.store(until, Ordering::Relaxed);
         Ok(())
     }
 
-    async fn write(&self, state: &mut State, leased_until: i64) -> Result<()> {
-        let (value, now) = (state.stored.value()?, self.now().micros());
+    async fn write(&self, stored: &Stored, leased_until: i64) -> Result<()> {
+        let (value, now) = (stored.value()?, self.now().micros());
         let (id, epoch) = (&self.held.id, self.held.epoch);
         let held = task_queue::renew(&self.db, id, epoch, leased_until, &value, now).await?;
         self.ours(held)
@@ -187,13 +184,13 @@ impl Work {
 
     /// Writes how it ended; `false` when it was no longer ours.
     pub(crate) async fn finish(&self, outcome: &Outcome) -> Result<bool> {
-        let mut state = self.state.lock().await;
-        match self.write_items(&mut state).await {
+        let mut stored = self.stored.lock().await;
+        match self.write_items(&mut stored).await {
             Err(Error::Lost) => return Ok(false),
             done => done?,
         }
-        state.stored.counts = self.progress.counts(0);
-        rows::finish(&self.db, &self.held, outcome, &state.stored, self.now()).await
+        stored.counts = self.progress.counts(0);
+        rows::finish(&self.db, &self.held, outcome, &stored, self.now()).await
     }
 
     fn ours(&self, held: bool) -> Result<()> {

@@ -9,6 +9,7 @@
 //! - [`Sealer`]: stateless tokens (`pt_...`): JSON with a context and an expiry, sealed and base64url.
 //! - [`mint`], [`hash`], [`same`]: API keys and tokens: shown once, looked up by hash.
 //! - [`hash_password`], [`verify_password`]: passwords of links (argon2id; slow on purpose).
+//! - [`webhook_signature`]: what the receivers of old webhooks check.
 //! - [`random_id`], [`Entropy`]: randomness, lent so that tests can fix it.
 //!
 //! What a sealed value looks like: a version byte, the id of its data key (8 bytes), a salt
@@ -24,6 +25,7 @@ mod password;
 mod random;
 mod ring;
 mod sealer;
+mod signature;
 mod token;
 
 pub use error::Error;
@@ -32,4 +34,5 @@ pub use password::{hash_password, verify_password};
 pub use random::{Entropy, SystemEntropy, random_id};
 pub use ring::{KeyId, KeyRing, SharedRing, WrappedKey};
 pub use sealer::Sealer;
+pub use signature::webhook_signature;
 pub use token::{Mark, hash, mint, same};

@@ -19,15 +19,13 @@ async fn dies_over(house: &House, node: &str, kind: Kind) -> (String, Arc<Work>)
         *keep.lock().unwrap() = Some(Arc::clone(&work));
         async move {
             work.note(&json!({"name": "a (1).txt"})).await.unwrap();
-            work.item(Item {
+            work.report(Item {
                 number: 0,
                 name: "/first".into(),
                 status: ItemStatus::Done,
                 id: None,
                 error: None,
-            })
-            .await
-            .unwrap();
+            });
             work.flush_items().await.unwrap();
             std::future::pending().await
         }
@@ -115,7 +113,7 @@ async fn a_zombie_can_write_nothing() {
                     id: None,
                     error: None,
                 };
-                zombie.item(outcome).await.unwrap();
+                zombie.report(outcome);
                 let items = zombie.flush_items().await;
                 assert!(matches!(items, Err(Error::Lost)), "{items:?}");
                 ok(json!({"by": "b"}))

@@ -24,8 +24,8 @@ async fn a_task_waits_runs_and_keeps_its_result() {
 
         let script: Arc<dyn Executor> = Arc::new(Script::default().then(|work| async move {
             work.progress().set_items_total(2);
-            work.item(item("/a", ItemStatus::Done)).await.unwrap();
-            work.item(item("/b", ItemStatus::Failed)).await.unwrap();
+            work.report(item("/a", ItemStatus::Done));
+            work.report(item("/b", ItemStatus::Failed));
             ok(json!({"id": "file_eA"}))
         }));
         assert_eq!(tasks.run_due(&script).await, 1);
