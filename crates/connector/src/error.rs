@@ -17,6 +17,8 @@ pub enum Kind {
     NotFound,
     /// The folder to write into is not there or is no folder.
     ParentNotFound,
+    /// A folder was to be put into itself or below itself.
+    IntoItself,
     /// The name is taken; by this, when the service tells.
     Conflict(Option<EntryRef>),
     /// The caller gave something that the service or the contract does not take.
@@ -55,6 +57,8 @@ pub enum Kind {
     Guarded,
     /// The caller's own body broke off or was malformed.
     Body,
+    /// Whoever asked for the work took it back.
+    Cancelled,
     /// A fault of ours.
     Internal,
 }
