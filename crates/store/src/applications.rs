@@ -48,7 +48,7 @@ pub async fn insert(db: &Db, row: &Application) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-async fn insert_in(tx: &mut Tx, row: &Application) -> Result<()> {
+pub(crate) async fn insert_in(tx: &mut Tx, row: &Application) -> Result<()> {
     statement(
         "INSERT INTO applications (id, developer, name, description, logo_url, active, \
          implicit_grant_enabled, recent_enabled, events_enabled, keys_show_once, source, settings, \

@@ -1,7 +1,9 @@
 //! Developers, and the meta tokens that they manage their applications with.
 
-use crate::db::Db;
+use crate::applications::Application;
+use crate::db::{Db, Tx};
 use crate::error::Result;
+use crate::keys::ApiKey;
 use crate::record::{Slice, record, select, statement};
 
 record! {
@@ -59,6 +61,39 @@ pub async fn insert(db: &Db, row: &Developer) -> Result<()> {
     Ok(())
 }
 
+/// Adds the first developer with a meta token, an application and its key, in one step; `false`, and
+/// nothing written, when there is a developer already.
+pub async fn insert_first(
+    db: &Db,
+    row: &Developer,
+    token: &MetaToken,
+    application: &Application,
+    key: &ApiKey,
+) -> Result<bool> {
+    let mut tx = db.begin().await?;
+    let done = statement(
+        "INSERT INTO developers (id, email, first_name, last_name, created, modified) \
+         SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM developers) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(row.id)
+    .bind(row.email.as_str())
+    .bind(row.first_name.as_str())
+    .bind(row.last_name.as_str())
+    .bind(row.created)
+    .bind(row.modified)
+    .execute(&mut *tx)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    insert_token_in(&mut tx, token).await?;
+    crate::applications::insert_in(&mut tx, application).await?;
+    crate::keys::insert_in(&mut tx, key).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
 /// The developer with this id.
 pub async fn find(db: &Db, id: i64) -> Result<Option<Developer>> {
     let query = select("FROM developers WHERE id = $1").bind(id);
@@ -93,6 +128,12 @@ pub async fn rename(db: &Db, id: i64, first: &str, last: &str, now: i64) -> Resu
 
 /// Adds a meta token.
 pub async fn insert_token(db: &Db, row: &MetaToken) -> Result<()> {
+    let mut tx = db.begin().await?;
+    insert_token_in(&mut tx, row).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn insert_token_in(tx: &mut Tx, row: &MetaToken) -> Result<()> {
     statement(
         "INSERT INTO meta_tokens (id, developer, hash, label, created, expires, revoked) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -104,7 +145,7 @@ pub async fn insert_token(db: &Db, row: &MetaToken) -> Result<()> {
     .bind(row.created)
     .bind(row.expires)
     .bind(row.revoked)
-    .execute(db.writer())
+    .execute(&mut **tx)
     .await?;
     Ok(())
 }
