@@ -1,1 +1,13 @@
-//! Placeholder.
+//! The services that Tramontane speaks, a folder each. Imported by the binary and by tests alone.
+
+pub mod local;
+
+use std::sync::Arc;
+
+use tramontane_connector::Connector;
+
+/// Every connector there is.
+#[must_use]
+pub fn all() -> Vec<Arc<dyn Connector>> {
+    vec![Arc::new(local::Local::default())]
+}
