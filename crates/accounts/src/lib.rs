@@ -8,6 +8,7 @@
 //!   - developers: first run, meta tokens (`developers.rs`); applications and API keys
 //!     (`applications.rs`); sites, service keys and locations through `store` with the ids that
 //!     [`Directory::application`] has checked.
+//!   - connecting by a form: [`Directory::connect`] (`connect.rs`), fields to settings in [`form`];
 //!   - accounts: import, list, change, delete, credentials (`account.rs`); tokens (`tokens.rs`).
 //! - [`Keys`]: the live key ring: loading, first creation, reloading, rotation, tidying (`keys.rs`,
 //!   `rotate.rs`). [`Keys::sealer`] makes the sealed tokens of pages and uploads.
@@ -25,6 +26,7 @@ mod access;
 mod account;
 mod applications;
 mod caller;
+pub mod connect;
 mod developers;
 mod directory;
 mod error;
@@ -39,6 +41,7 @@ pub use access::{Access, Allowance, Verb};
 pub use account::{AccountChange, Imported, NewAccount, Opened};
 pub use applications::{MintedKey, NewApplication, NewKey, ShownKey};
 pub use caller::{Caller, DeveloperCaller, Grant, KeyCaller, Presented, Realm, Refusal};
+pub use connect::Connecting;
 pub use developers::{FirstRun, MintedMeta};
 pub use directory::{Directory, Options};
 pub use error::{Error, Result};

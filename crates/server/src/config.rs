@@ -78,13 +78,17 @@ impl Config {
                 matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.has_host()
             });
             if !fine {
-                bail!("Setting public_urls: \"{url}\" must be an http or https URL without a query.");
+                bail!(
+                    "Setting public_urls: \"{url}\" must be an http or https URL without a query."
+                );
             }
         }
         let last = i64::from(i32::MAX).unsigned_abs();
         let (first_id, last_id) = (settings.account_id_first, settings.account_id_last);
         if first_id < 1 || first_id >= last_id || last_id > last {
-            bail!("Settings account_id_first and account_id_last must be a range within 1 to {last}.");
+            bail!(
+                "Settings account_id_first and account_id_last must be a range within 1 to {last}."
+            );
         }
         for (name, value) in [
             ("max_connections", settings.max_connections),
@@ -151,7 +155,10 @@ fn read_file(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     for (name, value) in table {
         if !KEYS.iter().any(|key| key.name == name) {
-            bail!("{}: there is no setting \"{name}\". `tramontane config` lists them.", path.display());
+            bail!(
+                "{}: there is no setting \"{name}\". `tramontane config` lists them.",
+                path.display()
+            );
         }
         found.insert(name.clone(), scalar(&value).with_context(|| name)?);
     }

@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod lifecycle;
 mod master_key;
+mod operations;
 mod output;
 mod settings;
 mod telemetry;

@@ -13,7 +13,10 @@ use crate::config::Config;
 ///
 /// # Errors
 /// When there is no key and none may be made, or the file cannot be read or written.
-pub fn load(config: &Config, create: impl FnOnce() -> Option<SecretString>) -> anyhow::Result<SecretString> {
+pub fn load(
+    config: &Config,
+    create: impl FnOnce() -> Option<SecretString>,
+) -> anyhow::Result<SecretString> {
     if !config.settings.master_key.expose_secret().is_empty() {
         return Ok(config.settings.master_key.clone());
     }

@@ -19,7 +19,12 @@ pub fn command() -> Command {
                 .default_value("file")
                 .help("file, folder, calendar, event, conversation, message, user, group or label"),
         )
-        .arg(Arg::new("raw").required(true).value_name("RAW_ID").help("Its id or path at the service"))
+        .arg(
+            Arg::new("raw")
+                .required(true)
+                .value_name("RAW_ID")
+                .help("Its id or path at the service"),
+        )
 }
 
 /// The command that reads one.

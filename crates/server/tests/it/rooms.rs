@@ -18,7 +18,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "model", "connector", "wire", "fill", "connectors", "vault", "store", "accounts", "tasks",
+            "model",
+            "connector",
+            "wire",
+            "fill",
+            "connectors",
+            "vault",
+            "store",
+            "accounts",
+            "tasks",
             "api",
         ],
     ),
