@@ -83,6 +83,15 @@ impl Db {
         }
     }
 
+    /// The same database through connections that the engine refuses every write on.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn connect_read_only(url: &str) -> Result<Self> {
+        let dialect = Dialect::of_url(url).ok_or(Error::BadUrl)?;
+        let (url, limits) = (dialect.read_only(url), Limits::default());
+        let pool = pool(&url, dialect, false, limits.connections, limits).await?;
+        Ok(Self { writer: pool.clone(), reader: pool, dialect })
+    }
+
     /// The URL of a SQLite file.
     #[must_use]
     pub fn sqlite_url(path: &Path) -> String {

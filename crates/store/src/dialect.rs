@@ -57,6 +57,18 @@ impl Dialect {
         }
     }
 
+    /// The URL of connections that refuse writes, where the URL is what says it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn read_only(self, url: &str) -> String {
+        match self {
+            Self::Sqlite => url.to_owned(),
+            Self::Postgres => {
+                let separator = if url.contains('?') { '&' } else { '?' };
+                format!("{url}{separator}options[default_transaction_read_only]=on")
+            }
+        }
+    }
+
     /// After a sub-select that picks rows to claim: lets concurrent claimers pick different rows. With
     /// SQLite's single writer there is no concurrent claimer.
     pub(crate) fn skip_locked(self) -> &'static str {

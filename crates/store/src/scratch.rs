@@ -69,6 +69,12 @@ impl Scratch {
         Db::connect(&self.url).await.expect("the database was reached before")
     }
 
+    /// The same database through connections that the engine refuses every write on: what a request
+    /// that only reads must get by with.
+    pub async fn read_only(&self) -> Db {
+        Db::connect_read_only(&self.url).await.expect("the database was reached before")
+    }
+
     /// Removes the database.
     pub async fn remove(self) {
         self.db.close().await;
@@ -111,13 +117,4 @@ fn unique() -> String {
     let random = RandomState::new().build_hasher().finish();
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     format!("{}_{random:x}_{number}", std::process::id())
-}
-
-/// Tries to write through the reader pool, which SQLite must refuse.
-///
-/// # Errors
-/// What the engine says.
-pub async fn write_through_reader(db: &Db) -> crate::error::Result<()> {
-    statement_text("DELETE FROM spent_tokens".to_owned()).execute(db.reader()).await?;
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tramontane_store::scratch::{Scratch, on_each_engine};
+use tramontane_store::scratch::on_each_engine;
 use tramontane_store::{Db, Error, Limits, Slice, developers};
 
 use crate::rows;
@@ -87,9 +87,16 @@ async fn unique_values_and_references_are_told_apart() {
 }
 
 #[tokio::test]
-async fn readers_cannot_write_on_sqlite() {
-    // What the rule "a request that only reads writes nothing" rests on: the reader pool refuses.
-    let scratch = Scratch::sqlite().await;
-    assert!(tramontane_store::scratch::write_through_reader(&scratch.db).await.is_err());
-    scratch.remove().await;
+async fn read_only_connections_read_and_refuse_every_write() {
+    // What the tests that prove "reading writes nothing" rest on.
+    on_each_engine(|scratch| async {
+        developers::insert(&scratch.db, &rows::developer(1)).await.unwrap();
+        let reader = scratch.read_only().await;
+        assert!(developers::find(&reader, 1).await.unwrap().is_some());
+        assert!(developers::insert(&reader, &rows::developer(2)).await.is_err());
+        reader.close().await;
+        assert!(developers::find(&scratch.db, 2).await.unwrap().is_none());
+        scratch
+    })
+    .await;
 }

@@ -1,0 +1,9 @@
+//! The directory on SQLite and on PostgreSQL.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod accounts;
+mod applications;
+mod callers;
+mod forms;
+mod house;
+mod rotation;
