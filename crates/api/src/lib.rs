@@ -1,1 +1,41 @@
-//! Placeholder.
+//! The HTTP API: routes, who may call them, and what they answer. The wire specification is the contract.
+//!
+//! The doors:
+//! - [`App`] holds what handlers need; [`App::new`] takes it in [`Parts`].
+//! - [`Front`] is the whole API as a service: path rules, request ids, CORS, limits, log, metrics,
+//!   problems; [`router::routes`] is every route on one screen.
+//! - [`listen::serve`] runs a front on a socket, and drains it.
+//!
+//! The way of a request: `front` → `router` → an extractor that is the permission ([`caller`],
+//! [`account`]) → a handler in `v1` → the gap filler → a connector → → `answer`.
+
+pub mod account;
+pub mod answer;
+pub mod call;
+pub mod caller;
+pub mod capabilities;
+pub mod cors;
+pub mod front;
+mod health;
+pub mod json;
+mod ledger;
+pub mod limits;
+pub mod listen;
+pub mod openapi;
+pub mod paging;
+pub mod path;
+pub mod problem;
+pub mod query;
+pub mod rate;
+pub mod route;
+pub mod router;
+pub mod schema;
+pub mod site;
+pub mod state;
+pub mod v1;
+
+pub use front::Front;
+pub use limits::ApiLimits;
+pub use problem::{Answer, Problem};
+pub use site::Site;
+pub use state::{App, Fetch, Parts};

@@ -1,7 +1,6 @@
 //! The services that Tramontane speaks, a folder each. Imported by the binary and by tests alone.
 
 pub mod local;
-pub mod sftp;
 
 use std::sync::Arc;
 
@@ -10,5 +9,5 @@ use tramontane_connector::Connector;
 /// Every connector there is.
 #[must_use]
 pub fn all() -> Vec<Arc<dyn Connector>> {
-    vec![Arc::new(local::Local::default()), Arc::new(sftp::Sftp::default())]
+    vec![Arc::new(local::Local::default())]
 }

@@ -1,0 +1,583 @@
+//! The account that a request is for: credential, ownership and the access list are checked before a
+//! handler sees it (wire API, section 4.4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::Value;
+use tramontane_accounts::{
+    Access, Allowance, Application, Caller, CredentialState, Opened, Realm, Verb,
+};
+use tramontane_connector::{Cx, EntryKind, EntryRef};
+use tramontane_fill::{Filled, support_of};
+use tramontane_model::{AccountId, Code, NativeId, Op, ResourceId, Support};
+
+use crate::call::Call;
+use crate::caller::{over, who};
+use crate::json::parse;
+use crate::problem::{Answer, Problem};
+use crate::query::boolean;
+use crate::state::App;
+
+/// The most accounts of one request (wire API, section 13).
+const MAX_ACCOUNTS: usize = 50;
+/// How many folders are climbed to see whether an object lies below an allowed one.
+const MAX_CLIMB: usize = 250;
+
+/// One account that the caller may use for what the request does.
+#[derive(Clone, Debug)]
+pub struct Account {
+    app: App,
+    /// The request.
+    pub call: Call,
+    /// Who calls.
+    pub caller: Caller,
+    /// The account's row and what connectors get.
+    pub opened: Arc<Opened>,
+    params: Params,
+    asked: Arc<Asked>,
+    /// The only folders that the caller's credential reaches here; everything without.
+    places: Option<Arc<Vec<String>>>,
+}
+
+/// Path parameters by name.
+type Params = Arc<Vec<(String, String)>>;
+
+/// What headers ask of calls to the service.
+#[derive(Debug, Default)]
+struct Asked {
+    raw: bool,
+    headers: Arc<HeaderMap>,
+    deadline: Option<Duration>,
+}
+
+impl Account {
+    /// The account's id.
+    #[must_use]
+    pub fn id(&self) -> AccountId {
+        self.opened.id()
+    }
+
+    /// The app.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// The application that the account belongs to.
+    #[must_use]
+    pub fn application_id(&self) -> &str {
+        &self.opened.row.application
+    }
+
+    /// The caller's application.
+    ///
+    /// # Errors
+    /// `forbidden` for callers without one.
+    pub fn application(&self) -> Answer<&Arc<Application>> {
+        let application = self.caller.application();
+        application.ok_or_else(|| tramontane_accounts::Refusal::WrongKind.into())
+    }
+
+    /// A parameter of the path; empty when the route has none of this name.
+    #[must_use]
+    pub fn param(&self, name: &str) -> &str {
+        let found = self.params.iter().find(|(own, _)| own == name);
+        found.map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    /// The absolute URL of something of this account: `tail` starts with `/`.
+    #[must_use]
+    pub fn href(&self, tail: &str) -> String {
+        format!("{}/v1/accounts/{}{tail}", self.call.base, self.id())
+    }
+
+    /// Whether objects shall carry the service's own JSON.
+    #[must_use]
+    pub fn wants_raw(&self) -> bool {
+        self.asked.raw
+    }
+
+    /// The account's files, its gaps filled.
+    ///
+    /// # Errors
+    /// `not_implemented` for services without files.
+    pub fn storage(&self) -> Answer<&Arc<Filled>> {
+        self.app.storage(&self.opened.account.service).ok_or_else(|| {
+            let service = &self.opened.account.service;
+            Problem::new(Code::NotImplemented, format!("The service {service} has no files."))
+        })
+    }
+
+    /// How an operation is supported for this account.
+    ///
+    /// # Errors
+    /// As [`Account::storage`].
+    pub fn support(&self, op: Op) -> Answer<Support> {
+        Ok(support_of(&self.storage()?.native().abilities(&self.opened.account), op))
+    }
+
+    /// The account's files, when the account can do this operation (checks 6 and 7).
+    ///
+    /// # Errors
+    /// `not_implemented` with the capability; `service_unauthorized` when the stored credential is
+    /// known to be dead.
+    pub fn storage_for(&self, op: Op) -> Answer<&Arc<Filled>> {
+        let support = self.support(op)?;
+        if !support.is_supported() {
+            return Err(Problem::unsupported(op, &support));
+        }
+        self.require_credential()?;
+        self.storage()
+    }
+
+    /// Check 7: the stored credential is not known to be dead.
+    ///
+    /// # Errors
+    /// `service_unauthorized`.
+    pub fn require_credential(&self) -> Answer<()> {
+        if self.opened.row.credential_state == CredentialState::Dead {
+            let text = "The service no longer takes this account's credential; connect it again.";
+            return Err(Problem::new(Code::ServiceUnauthorized, text));
+        }
+        Ok(())
+    }
+
+    /// The context for calls that the client waits for.
+    #[must_use]
+    pub fn cx(&self) -> Cx {
+        self.call.set_asked_service();
+        let within = self.asked.deadline.unwrap_or(self.app.limits().deadline);
+        let mut cx = Cx::interactive(self.opened.account.clone(), self.app.lent().clone(), within);
+        cx.raw = self.asked.raw;
+        cx.extra_headers = self.asked.headers.clone();
+        cx.traceparent = self.call.traceparent.clone();
+        cx
+    }
+
+    /// Another account that the same caller may use: the target of a copy or a move.
+    ///
+    /// # Errors
+    /// As section 4.3; `invalid_parameters` when the application has another.
+    pub async fn other(&self, id: AccountId) -> Answer<Self> {
+        let opened = self.app.directory().account(&self.caller, id).await?;
+        opened.require_active()?;
+        let access = self.caller.access(id).cloned().unwrap_or_default();
+        let places = places(&access, "storage", Verb::Write)?;
+        Ok(Self { opened, places, asked: Arc::new(Asked::default()), ..self.clone() })
+    }
+
+    /// The same account with another one's rights: for what the server itself was told to do (upload
+    /// locations).
+    #[must_use]
+    pub fn trusted(&self, opened: Arc<Opened>) -> Self {
+        Self { opened, places: None, asked: Arc::new(Asked::default()), ..self.clone() }
+    }
+
+    /// The file that the path names.
+    ///
+    /// # Errors
+    /// `not_found` when the id is malformed; `permission_denied` outside the credential's folders.
+    pub async fn file(&self) -> Answer<EntryRef> {
+        let of = read_id(self.param("file"), EntryKind::File);
+        let of = of.ok_or_else(|| Problem::not_found("file"))?;
+        self.confine(&of).await?;
+        Ok(of)
+    }
+
+    /// The folder that the path names, `root` included.
+    ///
+    /// # Errors
+    /// As [`Account::file`].
+    pub async fn folder(&self) -> Answer<EntryRef> {
+        let of = self.folder_id(self.param("folder"))?;
+        let of = of.ok_or_else(|| Problem::not_found("folder"))?;
+        self.confine(&of).await?;
+        Ok(of)
+    }
+
+    /// The folder that a `parent_id` names.
+    ///
+    /// # Errors
+    /// `invalid_parent_folder` when the id is malformed; `permission_denied` as above.
+    pub async fn parent(&self, id: &str) -> Answer<NativeId> {
+        let of = self.folder_id(id)?.ok_or_else(|| {
+            let text = "parent_id must be the id of a folder, or root.";
+            Problem::new(Code::InvalidParentFolder, text).param("parent_id")
+        })?;
+        self.confine(&of).await?;
+        Ok(of.id)
+    }
+
+    /// The object that a member or parameter names.
+    ///
+    /// # Errors
+    /// `invalid_parameters` when the id is malformed; `permission_denied` as above.
+    pub async fn object(&self, param: &str, id: &str, kind: EntryKind) -> Answer<EntryRef> {
+        let of = match kind {
+            EntryKind::File => read_id(id, kind),
+            EntryKind::Folder => self.folder_id(id)?,
+        };
+        let rule = format!("must be the id of a {}", kind.as_str());
+        let of = of.ok_or_else(|| Problem::invalid(param, rule))?;
+        self.confine(&of).await?;
+        Ok(of)
+    }
+
+    /// Reads a folder's id or `root`; `None` when it is malformed.
+    fn folder_id(&self, id: &str) -> Answer<Option<EntryRef>> {
+        if id == "root" {
+            return Ok(Some(EntryRef::folder(self.storage()?.native().root(&self.opened.account))));
+        }
+        Ok(read_id(id, EntryKind::Folder))
+    }
+
+    /// Whether an id is that of the account's root.
+    #[must_use]
+    pub fn is_root(&self, id: &NativeId) -> bool {
+        self.storage().is_ok_and(|storage| storage.native().root(&self.opened.account) == *id)
+    }
+
+    /// The folders that the credential is limited to; `None` when it reaches everything.
+    #[must_use]
+    pub fn places(&self) -> Option<Vec<NativeId>> {
+        let places = self.places.as_ref()?;
+        let read = places.iter().filter_map(|id| self.folder_id(id).ok().flatten());
+        Some(read.map(|of| of.id).collect())
+    }
+
+    /// Refuses a credential that is limited to some folders: for what cannot be limited.
+    ///
+    /// # Errors
+    /// `permission_denied`.
+    pub fn require_everywhere(&self) -> Answer<()> {
+        match self.places {
+            None => Ok(()),
+            Some(_) => Err(Problem::out_of_scope(
+                "This credential is limited to some folders, and this looks at all of them.",
+            )),
+        }
+    }
+
+    /// Checks that an object lies in or below a folder that the credential reaches.
+    ///
+    /// # Errors
+    /// `permission_denied` when not; what looking gives.
+    pub async fn confine(&self, of: &EntryRef) -> Answer<()> {
+        let Some(places) = self.places() else { return Ok(()) };
+        let refused =
+            || Problem::out_of_scope("The object is outside the folders of this credential.");
+        let (storage, cx) = (self.storage()?, self.cx());
+        let mut at = of.clone();
+        for _ in 0..MAX_CLIMB {
+            if at.kind == EntryKind::Folder && places.contains(&at.id) {
+                return Ok(());
+            }
+            use tramontane_connector::Storage as _;
+            let entry = storage.get(&cx, &at).await?;
+            match entry.parent {
+                Some(parent) => at = EntryRef::folder(parent.id),
+                None => return Err(refused()),
+            }
+        }
+        Err(refused())
+    }
+}
+
+/// Reads the id of an object of this kind; `None` when it is malformed or of another kind.
+fn read_id(text: &str, kind: EntryKind) -> Option<EntryRef> {
+    let id = ResourceId::parse(text)?;
+    let fits = id.kind.is_none_or(|own| own == kind.kind());
+    fits.then_some(EntryRef { kind, id: id.native })
+}
+
+impl FromRequestParts<App> for Account {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
+        let Accounts(mut accounts) = gather(parts, app).await?;
+        match (accounts.pop(), accounts.is_empty()) {
+            (Some(only), true) => Ok(only),
+            _ => Err(Problem::bad_request("This takes one account, not several.")),
+        }
+    }
+}
+
+/// One account, or several with commas between (wire API, section 13).
+#[derive(Clone, Debug)]
+pub struct Accounts(pub Vec<Account>);
+
+impl FromRequestParts<App> for Accounts {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
+        gather(parts, app).await
+    }
+}
+
+/// The account whether it is switched on or not: for its own resource.
+#[derive(Clone, Debug)]
+pub struct AnyAccount(pub Account);
+
+impl FromRequestParts<App> for AnyAccount {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
+        let caller = who(parts, app, Realm::Accounts).await?;
+        let params = params(parts, app).await?;
+        let ids = named(&caller, &params)?;
+        let [id] = ids.as_slice() else {
+            return Err(Problem::bad_request("This takes one account, not several."));
+        };
+        let call = Call::from_request_parts(parts, app).await?;
+        let opened = app.directory().account(&caller, *id).await?;
+        spend(app, &call, &opened)?;
+        let places = None;
+        let asked = Arc::default();
+        Ok(Self(Account { app: app.clone(), call, caller, opened, params, asked, places }))
+    }
+}
+
+async fn gather(parts: &mut Parts, app: &App) -> Answer<Accounts> {
+    let caller = who(parts, app, Realm::Accounts).await?;
+    let params = params(parts, app).await?;
+    let ids = named(&caller, &params)?;
+    let call = Call::from_request_parts(parts, app).await?;
+    let (api, verb) = operation(call.route(), &parts.method);
+    let mut accounts = Vec::with_capacity(ids.len());
+    for id in ids {
+        let opened = app.directory().account(&caller, id).await?;
+        opened.require_active()?;
+        spend(app, &call, &opened)?;
+        let access = caller.access(id).cloned().unwrap_or_default();
+        let places = match api {
+            Some(api) => places(&access, api, verb)?,
+            None => None,
+        };
+        accounts.push(Account {
+            app: app.clone(),
+            call: call.clone(),
+            caller: caller.clone(),
+            opened,
+            params: params.clone(),
+            asked: Arc::default(),
+            places,
+        });
+    }
+    for account in &accounts {
+        as_user(&parts.headers, account)?;
+    }
+    let asked = Arc::new(asked(&parts.headers)?);
+    for account in &mut accounts {
+        account.asked = asked.clone();
+    }
+    Ok(Accounts(accounts))
+}
+
+async fn params(parts: &mut Parts, app: &App) -> Answer<Params> {
+    let params = RawPathParams::from_request_parts(parts, app).await;
+    let params = params.map_err(|_| Problem::not_found("object"))?;
+    let owned = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Ok(Arc::new(owned.collect()))
+}
+
+/// The accounts that the path names.
+fn named(caller: &Caller, params: &Params) -> Answer<Vec<AccountId>> {
+    let text = params.iter().find(|(name, _)| name == "account");
+    let text = text.map(|(_, value)| value.as_str()).unwrap_or_default();
+    if text == "me" {
+        let me = caller.me();
+        return if me.is_empty() {
+            Err(Problem::bad_request("me names no account with an API key; give its id."))
+        } else {
+            Ok(me)
+        };
+    }
+    let mut ids = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let unknown = || match caller {
+            Caller::Tokens(_) => tramontane_accounts::Refusal::OtherAccount.into(),
+            _ => Problem::not_found("account"),
+        };
+        let id = AccountId::parse(part).ok_or_else(unknown)?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    match ids.len() {
+        0 => Err(Problem::not_found("account")),
+        count if count > MAX_ACCOUNTS => {
+            Err(Problem::bad_request(format!("At most {MAX_ACCOUNTS} accounts in one request.")))
+        }
+        _ => Ok(ids),
+    }
+}
+
+fn spend(app: &App, call: &Call, opened: &Arc<Opened>) -> Answer<()> {
+    call.set_opened(opened);
+    call.set_application(&opened.row.application);
+    if call.inner {
+        return Ok(());
+    }
+    let budget = app.rates().account(opened.id().number());
+    call.spend(budget);
+    match budget.filter(|budget| budget.spent) {
+        Some(budget) => Err(over(budget.reset, "account")),
+        None => Ok(()),
+    }
+}
+
+/// Which API a route belongs to, and what is done; no API for the account's own resource.
+fn operation(route: &str, method: &Method) -> (Option<&'static str>, Verb) {
+    let tail = route.strip_prefix("/v1/accounts/{account}/").unwrap_or_default();
+    let noun = tail.split('/').next().unwrap_or_default();
+    let verb = match *method {
+        Method::GET | Method::HEAD | Method::OPTIONS => Verb::Read,
+        Method::DELETE => Verb::Delete,
+        _ => Verb::Write,
+    };
+    match noun {
+        "storage" if tail == "storage/convert_id" => (None, verb),
+        "storage" => (Some("storage"), verb),
+        "raw" => (Some("storage"), Verb::Raw),
+        "tasks" => (Some("storage"), verb),
+        "events" | "activity" | "subscriptions" => (Some("events"), Verb::Events),
+        "cal" => (Some("calendar"), verb),
+        "chat" | "messaging" => (Some("messaging"), verb),
+        "crm" => (Some("crm"), verb),
+        "email" => (Some("email"), verb),
+        "team" => (Some("team"), verb),
+        _ => (None, verb),
+    }
+}
+
+fn places(access: &Access, api: &str, verb: Verb) -> Answer<Option<Arc<Vec<String>>>> {
+    match access.allows(api, verb) {
+        Allowance::Everywhere => Ok(None),
+        Allowance::Within(places) => Ok(Some(Arc::new(places))),
+        Allowance::No => Err(Problem::out_of_scope(format!(
+            "The access list of this credential does not hold {api}:{}.",
+            verb.as_str()
+        ))),
+    }
+}
+
+/// `X-Kloudless-As-User` (wire API, section 12). No connector has a team yet.
+fn as_user(headers: &HeaderMap, account: &Account) -> Answer<()> {
+    let user = headers.get("x-kloudless-as-user").filter(|value| !value.is_empty());
+    match user {
+        None => Ok(()),
+        Some(_) if !account.opened.account.admin => Err(Problem::forbidden(
+            "X-Kloudless-As-User needs an administrator's account, and this is none.",
+        )),
+        Some(_) => Err(Problem::not_found("user")),
+    }
+}
+
+/// What headers ask of calls to the service.
+fn asked(headers: &HeaderMap) -> Answer<Asked> {
+    let mut asked = Asked::default();
+    if let Some(value) = text(headers, "x-kloudless-raw-data") {
+        let rule = "must be true or false";
+        let raw = boolean(&value).ok_or_else(|| Problem::invalid("X-Kloudless-Raw-Data", rule))?;
+        asked.raw = raw;
+    }
+    if let Some(value) = text(headers, "x-kloudless-raw-headers") {
+        asked.headers = Arc::new(raw_headers(&value)?);
+    }
+    if let Some(value) = text(headers, "tramontane-deadline") {
+        let millis = value.parse::<u64>().ok().filter(|ms| (100..=600_000).contains(ms));
+        let rule = "must be a number of milliseconds, 100 to 600000";
+        let millis = millis.ok_or_else(|| Problem::invalid("Tramontane-Deadline", rule))?;
+        asked.deadline = Some(Duration::from_millis(millis));
+    }
+    Ok(asked)
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?;
+    let text = crate::query::latin(value.as_bytes().to_vec());
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Headers that `X-Kloudless-Raw-Headers` may not name: they are the wire's and the signer's.
+const OWN_HEADERS: [&str; 9] = [
+    "authorization",
+    "cookie",
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+    "te",
+    "trailer",
+];
+
+fn raw_headers(text: &str) -> Answer<HeaderMap> {
+    const NAME: &str = "X-Kloudless-Raw-Headers";
+    let rule = "must be a JSON object of strings";
+    let value = parse(text.as_bytes().to_vec()).map_err(|_| Problem::invalid(NAME, rule))?;
+    let Value::Object(members) = value else { return Err(Problem::invalid(NAME, rule)) };
+    let mut headers = HeaderMap::new();
+    for (name, value) in members {
+        let Value::String(value) = value else { return Err(Problem::invalid(NAME, rule)) };
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+            Problem::invalid(NAME, format!("holds {name:?}, which is no header's name"))
+        })?;
+        let own = OWN_HEADERS.contains(&name.as_str())
+            || ["proxy-", "x-forwarded-"].iter().any(|prefix| name.as_str().starts_with(prefix));
+        if own {
+            return Err(Problem::invalid(NAME, format!("may not set {name}")));
+        }
+        let value = HeaderValue::from_str(&value).map_err(|_| {
+            Problem::invalid(NAME, format!("holds a value for {name} that no header can have"))
+        })?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_headers_are_an_object_of_strings_without_our_own() {
+        let read = |text: &str| raw_headers(text).map(|headers| headers.len());
+        assert_eq!(read(r#"{"X-One":"1","Accept":"x/y"}"#).unwrap(), 2);
+        for bad in [
+            "[]",
+            "x",
+            r#"{"X":1}"#,
+            r#"{"a b":"1"}"#,
+            r#"{"X":"a\nb"}"#,
+            r#"{"authorization":"x"}"#,
+            r#"{"Cookie":"x"}"#,
+            r#"{"HOST":"x"}"#,
+            r#"{"Content-Length":"1"}"#,
+            r#"{"Transfer-Encoding":"x"}"#,
+            r#"{"Connection":"x"}"#,
+            r#"{"Proxy-Authorization":"x"}"#,
+            r#"{"X-Forwarded-For":"x"}"#,
+        ] {
+            assert_eq!(read(bad).unwrap_err().code, Code::InvalidParameters, "{bad}");
+        }
+    }
+
+    #[test]
+    fn routes_tell_which_access_they_need() {
+        let of =
+            |route: &str, method| operation(&format!("/v1/accounts/{{account}}{route}"), &method);
+        assert_eq!(of("/storage/files/{file}", Method::GET), (Some("storage"), Verb::Read));
+        assert_eq!(of("/storage/files", Method::POST), (Some("storage"), Verb::Write));
+        assert_eq!(of("/storage/files/{file}", Method::DELETE), (Some("storage"), Verb::Delete));
+        assert_eq!(of("/raw", Method::POST), (Some("storage"), Verb::Raw));
+        assert_eq!(of("/storage/convert_id", Method::POST).0, None);
+        assert_eq!(of("", Method::GET).0, None);
+    }
+}

@@ -1,0 +1,1 @@
+//! The JSON that requests carry, for the OpenAPI document. Handlers read them leniently (`json.rs`).

@@ -1,0 +1,212 @@
+//! What handlers need, in one place.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+use tramontane_accounts::{Directory, Keys};
+use tramontane_connector::{Lent, Registry, http};
+use tramontane_fill::{Ceilings, Filled, Spool};
+use tramontane_model::{Clock, Timestamp};
+use tramontane_store::{Db, Journal};
+use tramontane_tasks::Tasks;
+use tramontane_vault::{Entropy, Sealer};
+use url::Url;
+
+use crate::limits::ApiLimits;
+use crate::rate::Rates;
+use crate::site::Site;
+
+/// Requests to URLs that a caller named: unsigned and guarded. The wire implements it.
+#[async_trait]
+pub trait Fetch: Send + Sync {
+    /// Gets a URL, following at most five redirects, each of them guarded.
+    ///
+    /// # Errors
+    /// `Guarded`, `Invalid`, `Unavailable`, `Timeout`, `Broken`.
+    async fn fetch(
+        &self,
+        url: Url,
+        within: Duration,
+    ) -> tramontane_connector::Result<http::Response>;
+
+    /// Sends a request once (a webhook's trial, say).
+    ///
+    /// # Errors
+    /// As [`Fetch::fetch`].
+    async fn send(
+        &self,
+        request: http::Request,
+        within: Duration,
+    ) -> tramontane_connector::Result<http::Response>;
+}
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    /// Applications, accounts, credentials, tokens; with the database, the keys and the clock.
+    pub directory: Directory,
+    /// The connectors.
+    pub registry: Registry,
+    /// What connectors are lent.
+    pub lent: Arc<dyn Lent>,
+    /// Requests to URLs that a caller named.
+    pub fetch: Arc<dyn Fetch>,
+    /// Background tasks.
+    pub tasks: Tasks,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where usage and request logs go.
+    pub journal: Journal,
+    /// Where content waits on disk.
+    pub spool: Spool,
+    /// How far emulations go.
+    pub ceilings: Ceilings,
+    /// The public URLs and the trusted proxies.
+    pub site: Site,
+    /// The limits.
+    pub limits: ApiLimits,
+}
+
+/// Everything that handlers need. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    storages: HashMap<&'static str, Arc<Filled>>,
+    pages: Sealer,
+    room: Arc<Semaphore>,
+    rates: Rates,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("connectors", &self.0.parts.registry).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// An app of these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let storages = parts.registry.iter().filter_map(|connector| {
+            let filled = Filled::new(connector.storage()?, parts.spool.clone());
+            let filled = filled.with_ceilings(parts.ceilings);
+            Some((connector.descriptor().name, Arc::new(filled)))
+        });
+        let storages = storages.collect();
+        let pages = parts.directory.keys().sealer("pt_");
+        let room = Arc::new(Semaphore::new(parts.limits.concurrency.min(Semaphore::MAX_PERMITS)));
+        let rates = Rates::new(&parts.limits);
+        Self(Arc::new(Inner { parts, storages, pages, room, rates }))
+    }
+
+    /// Applications, accounts and tokens.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.0.parts.directory
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        self.0.parts.directory.db()
+    }
+
+    /// The keys that seal.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        self.0.parts.directory.keys()
+    }
+
+    /// The connectors.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.0.parts.registry
+    }
+
+    /// What connectors are lent.
+    #[must_use]
+    pub fn lent(&self) -> &Arc<dyn Lent> {
+        &self.0.parts.lent
+    }
+
+    /// Requests to URLs that a caller named.
+    #[must_use]
+    pub fn fetch(&self) -> &Arc<dyn Fetch> {
+        &self.0.parts.fetch
+    }
+
+    /// Background tasks.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.0.parts.tasks
+    }
+
+    /// Randomness.
+    #[must_use]
+    pub fn entropy(&self) -> &dyn Entropy {
+        self.0.parts.entropy.as_ref()
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        self.0.parts.directory.clock()
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+
+    /// Where usage and request logs go.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.0.parts.journal
+    }
+
+    /// Where content waits on disk.
+    #[must_use]
+    pub fn spool(&self) -> &Spool {
+        &self.0.parts.spool
+    }
+
+    /// The public URLs and the trusted proxies.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        &self.0.parts.site
+    }
+
+    /// The limits.
+    #[must_use]
+    pub fn limits(&self) -> &ApiLimits {
+        &self.0.parts.limits
+    }
+
+    /// The files of a service, its gaps filled; `None` for services without files.
+    #[must_use]
+    pub fn storage(&self, service: &str) -> Option<&Arc<Filled>> {
+        self.0.storages.get(service)
+    }
+
+    /// What seals page tokens (`pt_...`).
+    #[must_use]
+    pub fn pages(&self) -> &Sealer {
+        &self.0.pages
+    }
+
+    /// Room for requests under way.
+    pub(crate) fn room(&self) -> &Arc<Semaphore> {
+        &self.0.room
+    }
+
+    /// Our own rate limits.
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.0.rates
+    }
+}
