@@ -8,6 +8,7 @@ use std::time::Duration;
 use tramontane_model::{AccountId, Clock};
 use tramontane_store::Db;
 use tramontane_store::applications::Application;
+use tramontane_store::sweep::{Retention, sweep};
 use tramontane_store::tokens::Token;
 use tramontane_vault::Entropy;
 
@@ -16,6 +17,7 @@ use crate::caller::{KeyRecord, MetaRecord};
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::lookup::Lookup;
+use crate::rotate::Rotation;
 
 /// What an operator can set.
 #[derive(Clone, Debug)]
@@ -104,6 +106,18 @@ impl Directory {
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.0.clock
+    }
+
+    /// What time asks for: sweeps expired rows, finishes broken-off rotations, removes data keys that
+    /// nothing needs. The server runs it every hour or so; several nodes at once do no harm.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn upkeep(&self, keep: &Retention) -> Result<Rotation> {
+        let gone = sweep(&self.0.db, self.0.clock.now(), keep).await?;
+        let tidied = self.0.keys.tidy().await?;
+        tracing::debug!(gone, resealed = tidied.resealed, removed = tidied.removed, "upkeep done");
+        Ok(tidied)
     }
 
     /// Drops everything that is kept in memory; the next look-ups read the database.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::Mutex;
 use tramontane_model::{Clock, Timestamp};
 use tramontane_store::Db;
 use tramontane_store::data_keys::{self, DataKey, SealedTable};
@@ -40,6 +42,16 @@ pub struct Keys {
     pub(crate) ring: SharedRing,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    readings: Arc<Readings>,
+}
+
+/// Readings of the data keys, one at a time.
+#[derive(Debug, Default)]
+struct Readings {
+    /// How many have started.
+    started: AtomicU64,
+    /// Whether the last one succeeded; held while one runs.
+    good: Mutex<bool>,
 }
 
 impl fmt::Debug for Keys {
@@ -67,7 +79,8 @@ impl Keys {
             stored = data_keys::list(&db).await?;
         }
         let ring = SharedRing::new(open(&stored, &masters)?);
-        Ok(Self { db, masters: Arc::new(masters), ring, clock, entropy })
+        let readings = Arc::default();
+        Ok(Self { db, masters: Arc::new(masters), ring, clock, entropy, readings })
     }
 
     /// The ring as it is now.
@@ -83,8 +96,18 @@ impl Keys {
     /// # Errors
     /// As [`Keys::load`]. The ring stays as it was.
     pub async fn reload(&self) -> Result<()> {
+        let asked = self.readings.started.load(Ordering::SeqCst);
+        // One at a time: whoever asked before a reading started is served by it, so a flood of values
+        // with made-up key names costs the database next to nothing.
+        let mut good = self.readings.good.lock().await;
+        if *good && self.readings.started.load(Ordering::SeqCst) > asked {
+            return Ok(());
+        }
+        self.readings.started.fetch_add(1, Ordering::SeqCst);
+        *good = false;
         let stored = data_keys::list(&self.db).await?;
         self.ring.set(open(&stored, &self.masters)?);
+        *good = true;
         Ok(())
     }
 

@@ -12,6 +12,8 @@
 //!   - accounts: import, list, change, delete, credentials (`account.rs`); tokens (`tokens.rs`).
 //! - [`Keys`]: the live key ring: loading, first creation, reloading, rotation, tidying (`keys.rs`,
 //!   `rotate.rs`). [`Keys::sealer`] makes the sealed tokens of pages and uploads.
+//! - what the server runs beside: [`Keys::reload`] every 15 seconds or so, [`Directory::upkeep`]
+//!   every hour or so.
 //! - [`Access`]: the access list of a token or key (wire API, section 52).
 //! - [`form`]: from what a user gives to settings and credential, by the connector's fields.
 //!
@@ -55,4 +57,5 @@ pub use tramontane_store::accounts::{
 };
 pub use tramontane_store::applications::Application;
 pub use tramontane_store::developers::{Developer, MetaToken};
+pub use tramontane_store::sweep::Retention;
 pub use tramontane_store::tokens::Token;

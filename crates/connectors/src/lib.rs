@@ -1,6 +1,7 @@
 //! The services that Tramontane speaks, a folder each. Imported by the binary and by tests alone.
 
 pub mod local;
+pub mod sftp;
 
 use std::sync::Arc;
 
@@ -9,5 +10,5 @@ use tramontane_connector::Connector;
 /// Every connector there is.
 #[must_use]
 pub fn all() -> Vec<Arc<dyn Connector>> {
-    vec![Arc::new(local::Local::default())]
+    vec![Arc::new(local::Local::default()), Arc::new(sftp::Sftp::default())]
 }

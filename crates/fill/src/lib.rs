@@ -6,13 +6,32 @@
 //! read and create. On top stand the policies that the API speaks of (refuse, keep both, replace) and
 //! transfers between accounts and services.
 
+mod ancestry;
 pub mod ceilings;
+mod child;
+mod claims;
+mod copy;
+mod copy_tree;
+mod delete_tree;
+mod digest;
 pub mod filled;
 pub mod gaps;
+mod hash;
+mod lend;
+mod list_tree;
+mod names;
 pub mod policy;
 pub mod progress;
+mod range;
+mod recent;
+mod relocate;
+mod search;
+mod sessions;
 pub mod spool;
+mod thumbnail;
 pub mod transfer;
+mod upload;
+mod walk;
 
 pub use ceilings::Ceilings;
 pub use filled::Filled;

@@ -49,10 +49,6 @@ fn main() -> ExitCode {
 }
 
 fn run(matches: &clap::ArgMatches, output: Output) -> anyhow::Result<ExitCode> {
-    // Every TLS connection of the process uses this one provider.
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .map_err(|_| anyhow::anyhow!("a TLS provider was installed twice"))?;
     let (name, matches) =
         matches.subcommand().ok_or_else(|| anyhow::anyhow!("no command was given"))?;
     // Global flags are seen on the innermost command.

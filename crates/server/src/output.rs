@@ -28,13 +28,18 @@ impl Output {
             Self::Json => serde_json::to_string_pretty(value)?,
             Self::Text => text(value),
         };
-        writeln!(std::io::stdout(), "{}", shown.trim_end())?;
-        Ok(())
+        match writeln!(std::io::stdout(), "{}", shown.trim_end()) {
+            // Whoever reads has seen enough (`| head`).
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     /// Prints an error on standard error, in the same form.
     pub fn error(self, error: &anyhow::Error) {
-        let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
+        let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+        causes.dedup();
+        causes.remove(0);
         let shown = match self {
             Self::Json => {
                 serde_json::json!({"error": error.to_string(), "causes": causes}).to_string()

@@ -223,7 +223,7 @@ settings! {
     /// Days that lines of the request log are kept.
     request_log_days: u64 = "7";
     /// The first account id that this server hands out.
-    account_id_first: u64 = "1";
+    account_id_first: u64 = "100000000";
     /// The last account id that this server hands out.
     account_id_last: u64 = "2147483647";
 }

@@ -40,6 +40,7 @@ pub mod scratch;
 pub mod service_keys;
 pub mod sites;
 pub mod spent;
+pub mod sweep;
 pub mod task_items;
 pub mod task_queue;
 pub mod tasks;

@@ -82,6 +82,8 @@ impl Wire {
         clock: Arc<dyn Clock>,
         lookup: Arc<dyn Lookup>,
     ) -> std::result::Result<Self, String> {
+        // The whole process speaks TLS with this provider; whoever came first chose the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let guard = Arc::new(config.guard.clone());
         let resolver = GuardedResolver::new(Arc::clone(&guard), lookup);
         let mut builder = reqwest::Client::builder()

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use tramontane_accounts::{AccountChange, Error, Keys, Masters, NewKey, Realm};
 use tramontane_connector::Credential;
 use tramontane_store::data_keys;
-use tramontane_store::scratch::on_each_engine;
+use tramontane_store::scratch::{Scratch, on_each_engine};
 use tramontane_vault::{MasterKey, SystemEntropy};
 
 use crate::house::{House, directory_on, new_account};
@@ -35,7 +35,8 @@ async fn every_value_is_sealed_again_and_still_opens() {
         house.clock.turn_seconds(47 * 3_600);
         assert_eq!(directory.keys().tidy().await.unwrap().removed, 0);
         house.clock.turn_seconds(2 * 3_600);
-        assert_eq!(directory.keys().tidy().await.unwrap().removed, 1);
+        let kept = tramontane_accounts::Retention::default();
+        assert_eq!(directory.upkeep(&kept).await.unwrap().removed, 1);
         assert_eq!(directory.keys().ring().key_ids().count(), 1);
         house.leave().await
     })
@@ -226,4 +227,22 @@ async fn a_damaged_value_is_named_and_stops_nothing() {
         house.leave().await
     })
     .await;
+}
+
+#[tokio::test]
+async fn values_with_made_up_keys_are_refused_however_many_come_at_once() {
+    let house = House::on(Scratch::sqlite().await).await;
+    let keys = house.directory.keys();
+    let expires = house.directory.clock().now().plus_seconds(60);
+    let other = House::on(Scratch::sqlite().await).await;
+    let foreign = other.directory.keys().sealer("pt_").seal("list", expires, &7).unwrap();
+    let sealer = keys.sealer("pt_");
+    let tries = (0..50).map(|_| keys.open_token::<i32>(&sealer, "list", &foreign));
+    for refused in futures::future::join_all(tries).await {
+        let unknown =
+            tramontane_vault::Error::UnknownKey(other.directory.keys().ring().active().to_string());
+        assert!(matches!(refused, Err(Error::Vault(error)) if error == unknown));
+    }
+    other.leave().await.remove().await;
+    house.leave().await.remove().await;
 }

@@ -1,10 +1,12 @@
 //! Accounts, credentials, tokens and links.
 
 use serde_json::json;
+use tramontane_model::Timestamp;
 use tramontane_store::accounts::{Account, CredentialState, Filter};
 use tramontane_store::credentials::Credential;
 use tramontane_store::links::Link;
 use tramontane_store::scratch::on_each_engine;
+use tramontane_store::sweep::{Retention, sweep};
 use tramontane_store::task_items::{self, TaskItem};
 use tramontane_store::tokens::Token;
 use tramontane_store::{Slice, accounts, credentials, links, spent, tasks, tokens};
@@ -278,6 +280,30 @@ async fn a_token_is_spent_once_however_many_try() {
         assert!(spent::spend(db, "h", 100).await.unwrap());
         assert_eq!(spent::prune(db, 99).await.unwrap(), 0);
         assert_eq!(spent::prune(db, 100).await.unwrap(), 1);
+        scratch
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sweep_removes_what_is_past_its_time_and_nothing_else() {
+    on_each_engine(|scratch| async {
+        let db = &scratch.db;
+        rows::populate(db).await;
+        let now = Timestamp::from_seconds(200 * 86_400);
+        let seconds_ago = |seconds: i64| now.plus_seconds(-seconds).micros();
+        for (id, ended) in [("old", 91 * 86_400), ("late", 89 * 86_400)] {
+            let row = Token { expires: Some(seconds_ago(ended)), ..token(1, id) };
+            tokens::insert(db, "app-a", &row).await.unwrap();
+        }
+        tokens::insert(db, "app-a", &Token { expires: None, ..token(1, "ever") }).await.unwrap();
+        spent::spend(db, "used", seconds_ago(0)).await.unwrap();
+        spent::spend(db, "in use", seconds_ago(-1)).await.unwrap();
+        let gone = sweep(db, now, &Retention::default()).await.unwrap();
+        assert_eq!(gone, 2);
+        assert_eq!(tokens::count(db, 1).await.unwrap(), 2);
+        assert!(!spent::spend(db, "in use", 0).await.unwrap());
+        assert_eq!(sweep(db, now, &Retention::default()).await.unwrap(), 0);
         scratch
     })
     .await;

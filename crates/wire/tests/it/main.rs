@@ -1,0 +1,7 @@
+//! The wire against small servers of our own: what it retries, refuses, follows and gives up.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod bodies;
+mod house;
+mod redirects;
+mod retries;
