@@ -55,6 +55,21 @@ struct Asked {
 }
 
 impl Account {
+    /// An account that the server itself opens: for a link, a dropped file, a one-time upload.
+    pub(crate) fn of_server(app: &App, call: &Call, caller: Caller, opened: Arc<Opened>) -> Self {
+        call.set_opened(&opened);
+        call.set_application(&opened.row.application);
+        Self {
+            app: app.clone(),
+            call: call.clone(),
+            caller,
+            opened,
+            params: Arc::default(),
+            asked: Arc::default(),
+            places: None,
+        }
+    }
+
     /// The account's id.
     #[must_use]
     pub fn id(&self) -> AccountId {

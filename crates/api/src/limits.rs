@@ -26,6 +26,8 @@ pub struct ApiLimits {
     pub deadline: Duration,
     /// How long requests that are under way may go on after the server was told to stop. 30 seconds.
     pub drain: Duration,
+    /// Whether webhooks may have plain http URLs. False.
+    pub insecure_webhooks: bool,
     /// Requests of one application in a window. `None` (the default) is no limit.
     pub application_rate: Option<Rate>,
     /// Requests for one account in a window. `None` (the default) is no limit.
@@ -54,6 +56,7 @@ impl Default for ApiLimits {
             body_pause: Duration::from_secs(60),
             deadline: Duration::from_secs(30),
             drain: Duration::from_secs(30),
+            insecure_webhooks: false,
             application_rate: None,
             account_rate: None,
         }

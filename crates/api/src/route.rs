@@ -227,6 +227,19 @@ impl Routes {
         self
     }
 
+    /// Adds another path for what the document shows elsewhere: an old prefix, another spelling.
+    #[must_use]
+    pub fn also(
+        mut self,
+        path: &'static str,
+        endpoints: impl IntoIterator<Item = Endpoint>,
+    ) -> Self {
+        let shown = self.docs.len();
+        self = self.at(path, endpoints);
+        self.docs.truncate(shown);
+        self
+    }
+
     /// Adds another table.
     #[must_use]
     pub fn with(mut self, other: Self) -> Self {

@@ -17,6 +17,7 @@ use tramontane_vault::{Entropy, Sealer};
 use url::Url;
 
 use crate::limits::ApiLimits;
+use crate::public::Public;
 use crate::rate::Rates;
 use crate::site::Site;
 
@@ -80,6 +81,7 @@ struct Inner {
     pages: Sealer,
     room: Arc<Semaphore>,
     rates: Rates,
+    public: Public,
 }
 
 impl fmt::Debug for App {
@@ -101,7 +103,8 @@ impl App {
         let pages = parts.directory.keys().sealer("pt_");
         let room = Arc::new(Semaphore::new(parts.limits.concurrency.min(Semaphore::MAX_PERMITS)));
         let rates = Rates::new(&parts.limits);
-        Self(Arc::new(Inner { parts, storages, pages, room, rates }))
+        let public = Public::default();
+        Self(Arc::new(Inner { parts, storages, pages, room, rates, public }))
     }
 
     /// Applications, accounts and tokens.
@@ -208,5 +211,10 @@ impl App {
     /// Our own rate limits.
     pub(crate) fn rates(&self) -> &Rates {
         &self.0.rates
+    }
+
+    /// What the public endpoints count and hold.
+    pub(crate) fn public(&self) -> &Public {
+        &self.0.public
     }
 }
