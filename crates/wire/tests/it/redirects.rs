@@ -47,9 +47,10 @@ async fn the_address_that_is_connected_to_is_the_one_that_was_checked() {
     let wire = wire_with(&[], Arc::new(lookup));
     let url: Url = "http://changing.example:9/".parse().unwrap();
     // Whether anyone answers there does not matter here.
-    let first = wire.fetch(url.clone(), Duration::from_millis(300)).await;
+    let first = wire.fetch(url, Duration::from_millis(300)).await;
     assert!(first.err().is_none_or(|error| error.kind != Kind::Guarded));
-    let second = wire.fetch(url, Duration::from_millis(300)).await.unwrap_err();
+    let elsewhere: Url = "http://changing.example:10/".parse().unwrap();
+    let second = wire.fetch(elsewhere, Duration::from_millis(300)).await.unwrap_err();
     assert_eq!(second.kind, Kind::Guarded, "{}", second.message);
 }
 
