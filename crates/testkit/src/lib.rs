@@ -1,7 +1,11 @@
-//! What tests of several crates share: a service in memory, and what a call is lent in tests.
+//! What tests of several crates share: the behaviour suite, masks, a service in memory, and what a call
+//! is lent in tests.
 
+pub mod conformance;
 pub mod lent;
+pub mod masked;
 pub mod memory;
+pub mod prove;
 
 pub use lent::{Offline, account, context};
 pub use memory::Memory;

@@ -1,0 +1,206 @@
+//! Proves one service: the whole suite as it is, then with every native operation masked in turn.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use tramontane_connector::{
+    Account, Connector, Credential, Cx, EntryRef, Lent, Place, Registry, Settings, Storage,
+};
+use tramontane_fill::{Filled, Spool};
+use tramontane_model::{AccountId, NativeId, Op, Ops, SystemClock};
+use tramontane_wire::{Guard, SystemLookup, Wire, WireConfig};
+
+use crate::conformance::{self, Ground, Report};
+use crate::masked::Masked;
+
+/// An account of a running service, to prove its connector with.
+pub struct Service {
+    /// The connector.
+    pub connector: Arc<dyn Connector>,
+    /// The account.
+    pub account: Arc<Account>,
+    /// The way out.
+    pub lent: Arc<dyn Lent>,
+    /// The folder that the suite may use; `None`: the root.
+    pub below: Option<NativeId>,
+    /// Where parts are spooled.
+    pub spool: Spool,
+}
+
+/// A wire that may call this machine.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn loopback_wire(connectors: Vec<Arc<dyn Connector>>) -> anyhow::Result<Arc<Wire>> {
+    let allowed = ["127.0.0.0/8".to_owned(), "::1".to_owned()];
+    let config = WireConfig {
+        guard: Guard::allowing(&allowed).map_err(anyhow::Error::msg)?,
+        ..WireConfig::default()
+    };
+    let wire =
+        Wire::new(config, Registry::of(connectors), Arc::new(SystemClock), Arc::new(SystemLookup));
+    Ok(Arc::new(wire.map_err(anyhow::Error::msg)?))
+}
+
+impl Service {
+    /// Connects as an operator would: the fields are normalised, the credential is tried, what the
+    /// service tells is recorded.
+    ///
+    /// # Errors
+    /// What the service says.
+    pub async fn connect(
+        connector: Arc<dyn Connector>,
+        number: i64,
+        fields: &[(&str, &str)],
+        spool: Spool,
+    ) -> anyhow::Result<Self> {
+        let (mut settings, mut credential) = (Settings::new(), Credential::none());
+        let descriptor = connector.descriptor();
+        for (name, value) in fields {
+            let field = descriptor.field(name).with_context(|| format!("no field {name}"))?;
+            if field.is_secret() {
+                credential.set(field.name, *value);
+            } else {
+                settings.insert(field.name.into(), (*value).into());
+            }
+        }
+        for field in descriptor.fields {
+            if let Some(default) = field.default {
+                settings.entry(field.name.into()).or_insert_with(|| default.into());
+            }
+        }
+        connector.normalize(&mut settings, &mut credential)?;
+        let lent = loopback_wire(vec![Arc::clone(&connector)])?;
+        let mut account = Account {
+            id: AccountId::new(number).context("account number")?,
+            service: Arc::from(descriptor.name),
+            admin: false,
+            settings,
+            credential,
+            revision: 1,
+        };
+        let cx = Cx::interactive(Arc::new(account.clone()), lent.clone(), Duration::from_secs(30));
+        let identity = connector.identify(&cx).await.context("identify")?;
+        ensure!(!identity.id.is_empty() && !identity.display.is_empty());
+        account.settings.extend(connector.settle(&cx).await.context("settle")?);
+        account.revision = 2;
+        Ok(Self { connector, account: Arc::new(account), lent, below: None, spool })
+    }
+
+    /// The same, its suite below this folder (a bucket, say).
+    #[must_use]
+    pub fn below(self, folder: &str) -> Self {
+        Self { below: Some(NativeId::new(folder)), ..self }
+    }
+
+    fn cx(&self) -> Cx {
+        Cx::interactive(Arc::clone(&self.account), Arc::clone(&self.lent), Duration::from_secs(120))
+    }
+
+    /// Runs the suite with these operations masked. Gives the report and what was declared wrongly.
+    ///
+    /// # Errors
+    /// When the scratch folder cannot be made.
+    pub async fn suite(&self, without: Ops, slow: bool) -> anyhow::Result<(Report, Vec<String>)> {
+        let native = self.connector.require_storage()?;
+        let masked = Arc::new(Masked::without(native, without));
+        let storage = Arc::new(Filled::new(masked.clone(), self.spool.clone()));
+        let cx = self.cx();
+        let top = self.below.clone().unwrap_or_else(|| storage.root(&self.account));
+        let mut random = [0u8; 6];
+        getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+        let name = format!("suite-{}", hex::encode(random));
+        let scratch = storage.native().create_folder(&cx, &Place::new(top, name)).await;
+        // With creating folders masked there is nothing to stand on; that is never done.
+        let scratch = scratch.context("making the scratch folder")?;
+        let only = std::env::var("TRAMONTANE_TEST_ONLY").ok();
+        let ground = Ground { storage, cx, scratch: scratch.id.clone(), slow, only };
+        let report = conformance::run(&ground).await?;
+        let wrong = conformance::declared_as_it_is(&masked, &ground).await?;
+        let all =
+            tramontane_connector::storage::DeleteOptions { recursive: true, ..Default::default() };
+        ground
+            .storage
+            .delete(&ground.cx, &EntryRef::folder(scratch.id), &all)
+            .await
+            .context("clearing up")?;
+        Ok((report, wrong))
+    }
+
+    /// Proves the service: as it is, and with every native operation masked in turn.
+    ///
+    /// # Errors
+    /// Every failure, by mask.
+    pub async fn prove(&self, slow: bool) -> anyhow::Result<Proof> {
+        let mut failures = BTreeMap::new();
+        let (report, wrong) = self.suite(Ops::NONE, slow).await?;
+        let passed = report.passed();
+        let mut found = report.failures();
+        found.extend(wrong);
+        if !found.is_empty() {
+            failures.insert("as it is".to_owned(), found);
+        }
+        let storage = self.connector.require_storage()?;
+        let native = storage.abilities(&self.account).native;
+        let mut masks = 0;
+        for op in native.iter().filter(|op| maskable(*op)) {
+            masks += 1;
+            let (report, _) = self.suite(Ops::of(&[op]), false).await?;
+            let found = report.failures();
+            if !found.is_empty() {
+                failures.insert(format!("without {op}"), found);
+            }
+        }
+        let everything = native.iter().filter(|op| maskable(*op)).fold(Ops::NONE, Ops::with);
+        let (report, _) = self.suite(everything, false).await?;
+        let found = report.failures();
+        if !found.is_empty() {
+            failures.insert("without any of them".to_owned(), found);
+        }
+        Ok(Proof { passed, masks, failures })
+    }
+}
+
+/// What proving a service gave.
+#[derive(Debug)]
+pub struct Proof {
+    /// Checks that passed with nothing masked.
+    pub passed: usize,
+    /// Operations that were masked in turn.
+    pub masks: usize,
+    /// Failures by mask.
+    pub failures: BTreeMap<String, Vec<String>>,
+}
+
+impl Proof {
+    /// Fails with every failure in words.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let mut text = String::new();
+        for (mask, failures) in &self.failures {
+            text.push_str(&format!("\n== {mask}\n"));
+            for failure in failures {
+                text.push_str(&format!("  {failure}\n"));
+            }
+        }
+        ensure!(self.failures.is_empty(), "{text}");
+        Ok(())
+    }
+}
+
+/// Whether taking the operation away leaves something to test: the ground itself is never taken.
+fn maskable(op: Op) -> bool {
+    !matches!(
+        op,
+        Op::FolderCreate
+            | Op::FolderList
+            | Op::FolderRead
+            | Op::FileDownload
+            | Op::FileCreate
+            | Op::Raw
+    )
+}

@@ -1,0 +1,76 @@
+//! Each service, as it is and with its native operations masked in turn. Servers come from the
+//! environment (`scripts/upstreams env`); with `TRAMONTANE_TEST_REQUIRE=1` a missing one is a failure.
+
+use std::sync::Arc;
+
+use tramontane_connector::Connector;
+use tramontane_fill::Spool;
+use tramontane_testkit::Memory;
+use tramontane_testkit::prove::Service;
+
+/// What the environment says, or `None` with a loud line.
+fn given(variable: &str) -> Option<String> {
+    let found = std::env::var(variable).ok().filter(|value| !value.is_empty());
+    if found.is_none() {
+        assert!(
+            std::env::var("TRAMONTANE_TEST_REQUIRE").is_err(),
+            "{variable} is not set, and TRAMONTANE_TEST_REQUIRE is"
+        );
+        eprintln!("SKIPPED: {variable} is not set; `scripts/upstreams env` sets it");
+    }
+    found
+}
+
+async fn prove(
+    connector: Arc<dyn Connector>,
+    number: i64,
+    fields: &[(&str, &str)],
+    below: Option<&str>,
+) {
+    let spool = tempfile::tempdir().unwrap();
+    let service =
+        Service::connect(connector, number, fields, Spool::new(spool.path())).await.unwrap();
+    let service = match below {
+        Some(folder) => service.below(folder),
+        None => service,
+    };
+    let proof = service.prove(true).await.unwrap();
+    eprintln!("{} checks passed, {} operations masked in turn", proof.passed, proof.masks);
+    if let Err(failures) = proof.check() {
+        panic!("{failures}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_behaves() {
+    prove(Arc::new(Memory::new()), 1, &[], None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_folder_behaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    prove(Arc::new(tramontane_connectors::local::Local::default()), 2, &[("root", root)], None)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_sftp_server_behaves() {
+    let Some(url) = given("TRAMONTANE_TEST_SFTP") else { return };
+    let url = url::Url::parse(&url).unwrap();
+    let port = url.port().unwrap_or(22).to_string();
+    let host = url.host_str().unwrap();
+    let mut fields = vec![("host", host), ("port", port.as_str()), ("username", url.username())];
+    let folder = url.path().to_owned();
+    if folder.len() > 1 {
+        fields.push(("root", folder.as_str()));
+    }
+    let key = given("TRAMONTANE_TEST_SFTP_KEY").map(|path| std::fs::read_to_string(path).unwrap());
+    if let Some(key) = &key {
+        fields.push(("private_key", key));
+    }
+    if let Some(password) = url.password() {
+        fields.push(("password", password));
+    }
+    prove(Arc::new(tramontane_connectors::sftp::Sftp::default()), 3, &fields, None).await;
+}
