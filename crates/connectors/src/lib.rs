@@ -2,6 +2,7 @@
 
 pub mod local;
 pub mod sftp;
+pub mod webdav;
 
 use std::sync::Arc;
 
@@ -10,5 +11,9 @@ use tramontane_connector::Connector;
 /// Every connector there is.
 #[must_use]
 pub fn all() -> Vec<Arc<dyn Connector>> {
-    vec![Arc::new(local::Local::default()), Arc::new(sftp::Sftp::default())]
+    vec![
+        Arc::new(local::Local::default()),
+        Arc::new(sftp::Sftp::default()),
+        Arc::new(webdav::WebDav::default()),
+    ]
 }
