@@ -11,8 +11,8 @@ use serde_json::Value;
 use tramontane_accounts::{
     Access, Allowance, Application, Caller, CredentialState, Opened, Realm, Verb,
 };
-use tramontane_connector::{Cx, EntryKind, EntryRef};
-use tramontane_fill::{Filled, support_of};
+use tramontane_connector::{Cx, EntryKind, EntryRef, Storage as _};
+use tramontane_fill::{Filled, Progress, Quiet, support_of};
 use tramontane_model::{AccountId, Code, NativeId, Op, ResourceId, Support};
 
 use crate::call::Call;
@@ -41,6 +41,18 @@ pub struct Account {
     asked: Arc<Asked>,
     /// The only folders that the caller's credential reaches here; everything without.
     places: Option<Arc<Vec<String>>>,
+    watcher: Option<Watcher>,
+}
+
+/// The task that a request is done for, in the request's extensions: it listens to the work, and the
+/// work is done in the background.
+#[derive(Clone)]
+pub struct Watcher(pub Arc<dyn Progress>);
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watcher")
+    }
 }
 
 /// Path parameters by name.
@@ -67,6 +79,7 @@ impl Account {
             params: Arc::default(),
             asked: Arc::default(),
             places: None,
+            watcher: None,
         }
     }
 
@@ -167,6 +180,10 @@ impl Account {
         self.call.set_asked_service();
         let within = self.asked.deadline.unwrap_or(self.app.limits().deadline);
         let mut cx = Cx::interactive(self.opened.account.clone(), self.app.lent().clone(), within);
+        if self.watcher.is_some() {
+            let step = self.storage().map_or(within, |storage| storage.ceilings().step);
+            cx = cx.background(within.max(step));
+        }
         cx.raw = self.asked.raw;
         cx.extra_headers = self.asked.headers.clone();
         cx.traceparent = self.call.traceparent.clone();
@@ -185,11 +202,19 @@ impl Account {
         Ok(Self { opened, places, asked: Arc::new(Asked::default()), ..self.clone() })
     }
 
-    /// The same account with another one's rights: for what the server itself was told to do (upload
-    /// locations).
+    /// The same account, reached no further than this folder.
     #[must_use]
-    pub fn trusted(&self, opened: Arc<Opened>) -> Self {
-        Self { opened, places: None, asked: Arc::new(Asked::default()), ..self.clone() }
+    pub fn limited_to(&self, folder: &str) -> Self {
+        Self { places: Some(Arc::new(vec![folder.to_owned()])), ..self.clone() }
+    }
+
+    /// Who listens to long work of this request: the task that it is done for, or nobody.
+    #[must_use]
+    pub fn progress(&self) -> &dyn Progress {
+        match &self.watcher {
+            Some(watcher) => watcher.0.as_ref(),
+            None => &Quiet,
+        }
     }
 
     /// The file that the path names.
@@ -291,7 +316,6 @@ impl Account {
             if at.kind == EntryKind::Folder && places.contains(&at.id) {
                 return Ok(());
             }
-            use tramontane_connector::Storage as _;
             let entry = storage.get(&cx, &at).await?;
             match entry.parent {
                 Some(parent) => at = EntryRef::folder(parent.id),
@@ -350,9 +374,16 @@ impl FromRequestParts<App> for AnyAccount {
         let call = Call::from_request_parts(parts, app).await?;
         let opened = app.directory().account(&caller, *id).await?;
         spend(app, &call, &opened)?;
-        let places = None;
-        let asked = Arc::default();
-        Ok(Self(Account { app: app.clone(), call, caller, opened, params, asked, places }))
+        Ok(Self(Account {
+            app: app.clone(),
+            call,
+            caller,
+            opened,
+            params,
+            asked: Arc::new(asked(&parts.headers)?),
+            places: None,
+            watcher: None,
+        }))
     }
 }
 
@@ -380,6 +411,7 @@ async fn gather(parts: &mut Parts, app: &App) -> Answer<Accounts> {
             params: params.clone(),
             asked: Arc::default(),
             places,
+            watcher: parts.extensions.get::<Watcher>().cloned(),
         });
     }
     for account in &accounts {

@@ -24,6 +24,7 @@ pub mod limits;
 //X mod links;
 pub mod listen;
 mod manage;
+pub mod objects;
 pub mod openapi;
 pub mod paging;
 pub mod path;

@@ -100,12 +100,6 @@ impl Problem {
         self
     }
 
-    /// Leaves out the object whose name is in the way.
-    #[must_use]
-    pub fn without_conflicting(mut self) -> Self {
-        self.more_mut().conflicting = None;
-        self
-    }
 
     /// Says how long to wait; at least one second.
     #[must_use]

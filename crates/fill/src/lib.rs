@@ -39,4 +39,5 @@ pub use gaps::{GAPS, Gap, support, support_of};
 pub use policy::{FolderPolicy, Placed, Policy, Skipped};
 pub use progress::{Item, Progress, Quiet};
 pub use spool::Spool;
+pub use thumbnail::recoded;
 pub use transfer::{Side, move_across, transfer};

@@ -72,7 +72,7 @@ impl Spool {
 
     /// Writes a body to a nameless file and gives it back with its length known. The file goes when
     /// the body is dropped, whatever happens.
-    pub(crate) async fn keep(&self, body: Body, limit: u64) -> Result<Body> {
+    pub async fn keep(&self, body: Body, limit: u64) -> Result<Body> {
         let media_type = body.media_type().map(str::to_owned);
         let dir = self.dir.clone();
         let file = blocking(move || {

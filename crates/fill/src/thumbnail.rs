@@ -45,6 +45,38 @@ pub(crate) async fn thumbnail(
     Ok(Body::from_bytes(bytes).with_media_type(Some(media_type.to_owned())))
 }
 
+/// A picture in the format that is wanted, `image/jpeg` or `image/png`: as it is, when it is that
+/// already.
+///
+/// # Errors
+/// `NotFound` when it cannot be decoded.
+pub fn recoded(picture: &bytes::Bytes, media_type: &str) -> Result<bytes::Bytes> {
+    let wanted = if media_type == "image/png" { ImageFormat::Png } else { ImageFormat::Jpeg };
+    if image::guess_format(picture).is_ok_and(|own| own == wanted) {
+        return Ok(picture.clone());
+    }
+    let undecodable = |error: image::ImageError| none("cannot be decoded").because(error);
+    let decoded = image::load_from_memory(picture).map_err(undecodable)?;
+    let decoded = match wanted {
+        ImageFormat::Png => decoded,
+        _ => on_white(&decoded),
+    };
+    let mut out = Cursor::new(Vec::new());
+    decoded.write_to(&mut out, wanted).map_err(undecodable)?;
+    Ok(out.into_inner().into())
+}
+
+/// JPEG has no transparency; what shows through is white, as on a page.
+fn on_white(picture: &DynamicImage) -> DynamicImage {
+    let mut page = image::RgbaImage::from_pixel(
+        picture.width(),
+        picture.height(),
+        image::Rgba([255, 255, 255, 255]),
+    );
+    image::imageops::overlay(&mut page, &picture.to_rgba8(), 0, 0);
+    DynamicImage::from(DynamicImage::from(page).into_rgb8())
+}
+
 fn none(why: &str) -> Error {
     Error::not_found(format!("There is no preview: the file {why}."))
 }

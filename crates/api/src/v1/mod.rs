@@ -1,1 +1,22 @@
 //! Handlers, one file per noun.
+
+pub mod accounts;
+pub mod capabilities;
+pub mod conflict;
+pub mod download;
+pub mod files;
+pub mod folders;
+pub mod later;
+pub mod moves;
+pub mod multipart_form;
+pub mod permissions;
+pub mod properties;
+pub mod raw;
+pub mod recent;
+pub mod search;
+pub mod services;
+pub mod target;
+pub mod thumbnail;
+pub mod trash;
+pub mod upload;
+pub mod versions;

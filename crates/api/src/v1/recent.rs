@@ -1,0 +1,82 @@
+//! `GET /storage/recent`, of one account or several (wire API, sections 13, 24.1).
+
+use std::cmp::Reverse;
+
+use tramontane_connector::{Entry, Storage as _};
+use tramontane_model::{Op, Timestamp};
+
+use crate::account::{Account, Accounts};
+use crate::answer::ok;
+use crate::objects::Render;
+use crate::paging::NumberPage;
+use crate::problem::{Answer, Problem};
+use crate::query::Query;
+use crate::v1::search::failed;
+
+/// At most so many files are offered (D24).
+const MOST: usize = 1_000;
+
+/// `GET /storage/recent`.
+///
+/// # Errors
+/// As section 24.1; the first account's when all fail.
+pub async fn recent(Accounts(accounts): Accounts, query: Query) -> Answer {
+    let Some(first) = accounts.first() else { return Err(Problem::not_found("account")) };
+    for account in &accounts {
+        if !account.application()?.recent_enabled {
+            return Err(Problem::forbidden("Recent files are switched off for this application."));
+        }
+        account.require_everywhere()?;
+    }
+    let ids: Vec<String> = accounts.iter().map(|account| account.id().to_string()).collect();
+    let after = query.text("after");
+    let context = format!("{}|recent|{}", ids.join(","), after.unwrap_or_default());
+    let page = NumberPage::read(first.app(), &query, context).await?;
+    let after = match after.map(Timestamp::parse) {
+        // What is no moment has nothing after it.
+        Some(None) => return ok(&page.answer::<()>("storage", 0, Vec::new())?),
+        Some(Some(after)) => Some(after),
+        None => None,
+    };
+    let each = accounts.iter().map(|account| async move { (account, one(account, after).await) });
+    let mut errors = Vec::new();
+    let mut first_problem = None;
+    let mut all: Vec<(&Account, Entry)> = Vec::new();
+    let mut fine = false;
+    for (account, found) in futures::future::join_all(each).await {
+        match found {
+            Ok(entries) => {
+                fine = true;
+                all.extend(entries.into_iter().map(|entry| (account, entry)));
+            }
+            Err(problem) => {
+                errors.push(failed(account, &problem));
+                first_problem.get_or_insert(problem);
+            }
+        }
+    }
+    if let (Some(problem), false) = (first_problem, fine) {
+        return Err(problem);
+    }
+    all.retain(|(_, entry)| {
+        !entry.is_folder()
+            && entry.modified.is_some_and(|modified| after.is_none_or(|after| modified > after))
+    });
+    all.sort_by(|(_, one), (_, other)| {
+        let key = |entry: &Entry| (Reverse(entry.modified), entry.id.clone());
+        key(one).cmp(&key(other))
+    });
+    all.truncate(MOST);
+    let total = all.len() as u64;
+    let mut shown = Vec::new();
+    for (account, entry) in page.of(all) {
+        // One account's objects follow each other seldom here, so each is rendered by itself.
+        shown.extend(Render::new(account, &query)?.many(vec![entry]).await?);
+    }
+    ok(&page.answer("storage", total, shown)?.with_errors(errors))
+}
+
+async fn one(account: &Account, after: Option<Timestamp>) -> Answer<Vec<Entry>> {
+    let storage = account.storage_for(Op::RecentList)?;
+    Ok(storage.recent(&account.cx(), after, MOST).await?)
+}
