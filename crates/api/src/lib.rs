@@ -7,10 +7,11 @@
 //! - [`listen::serve`] runs a front on a socket, and drains it.
 //!
 //! The way of a request: `front` → `router` → an extractor that is the permission ([`caller`],
-//! [`account`]) → a handler in `v1` → the gap filler → a connector → → `answer`.
+//! [`account`]) → a handler in `v1` → the gap filler → a connector → [`objects`] → `answer`.
 
 pub mod account;
 pub mod answer;
+mod asked;
 pub mod call;
 pub mod caller;
 pub mod capabilities;
@@ -21,7 +22,7 @@ pub mod json;
 pub mod kept;
 mod ledger;
 pub mod limits;
-//X mod links;
+mod links;
 pub mod listen;
 mod manage;
 pub mod objects;
@@ -32,6 +33,7 @@ pub mod problem;
 mod public;
 pub mod query;
 pub mod rate;
+pub mod render;
 pub mod route;
 pub mod router;
 pub mod schema;

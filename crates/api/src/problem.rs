@@ -86,6 +86,17 @@ impl Problem {
         problem
     }
 
+    /// What the capability says where no connector is asked.
+    #[must_use]
+    pub fn with_reason(mut self, operation: &str, code: &'static str) -> Self {
+        let message = self.message.clone();
+        self.more_mut().capability = Some(json!({
+            "operation": operation, "result": false, "support": "unsupported",
+            "reason": {"code": code, "message": message},
+        }));
+        self
+    }
+
     /// Names the offending parameter or member.
     #[must_use]
     pub fn param(mut self, param: impl Into<String>) -> Self {
@@ -99,7 +110,6 @@ impl Problem {
         self.more_mut().conflicting = Some(id.into());
         self
     }
-
 
     /// Says how long to wait; at least one second.
     #[must_use]

@@ -240,6 +240,47 @@ impl Routes {
         self
     }
 
+    /// Adds a path that the document does not describe: what it answers is another server's.
+    #[must_use]
+    pub fn unlisted(
+        self,
+        path: &'static str,
+        endpoints: impl IntoIterator<Item = Endpoint>,
+    ) -> Self {
+        let described = self.docs.len();
+        let mut all = self.at(path, endpoints);
+        all.docs.truncate(described);
+        all
+    }
+
+    /// Adds everything about a noun of an account, with every method.
+    #[must_use]
+    pub fn any<H, T>(self, noun: &str, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        let path = format!("/v1/accounts/{{account}}/{noun}");
+        let below = format!("{path}/{{*rest}}");
+        self.any_at(Box::leak(path.into_boxed_str()), handler.clone())
+            .any_at(Box::leak(below.into_boxed_str()), handler)
+    }
+
+    /// Adds a path with every method.
+    #[must_use]
+    pub fn any_at<H, T>(mut self, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        const ALL: &str = "GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS";
+        let preflight =
+            move |headers: HeaderMap| std::future::ready(cors::preflight(ALL, &headers));
+        let methods = axum::routing::any(handler).options(preflight);
+        self.router = self.router.route(path, methods.layer(Mark(path)));
+        self
+    }
+
     /// Adds another table.
     #[must_use]
     pub fn with(mut self, other: Self) -> Self {

@@ -71,7 +71,8 @@ impl Wish {
         }
         let time = |at: Option<Timestamp>| at.map(Timestamp::micros);
         let has = |name| body.has(name);
-        let expiration = if has("expiration") { Some(time(body.time("expiration")?)) } else { None };
+        let expiration =
+            if has("expiration") { Some(time(body.time("expiration")?)) } else { None };
         let max_downloads = match has("max_downloads") {
             true => Some(body.number("max_downloads", 1, i64::from(i32::MAX))?),
             false => None,

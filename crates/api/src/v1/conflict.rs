@@ -95,7 +95,10 @@ mod tests {
         let folder = |text: &str| making_folder(&Query::parse(text));
         assert_eq!(folder("").unwrap(), FolderPolicy::Existing);
         assert_eq!(folder("conflict_if_exists=true").unwrap(), FolderPolicy::Fail);
-        assert_eq!(folder("conflict_if_exists=true&conflict=rename").unwrap(), FolderPolicy::KeepBoth);
+        assert_eq!(
+            folder("conflict_if_exists=true&conflict=rename").unwrap(),
+            FolderPolicy::KeepBoth
+        );
         assert!(folder("conflict=replace").is_err());
     }
 }

@@ -21,6 +21,9 @@ use crate::objects::Tags;
 use crate::problem::{Answer, Problem};
 use crate::query::Query;
 
+/// The media types of content, as the OpenAPI document says them.
+pub const ANY: &[&str] = &["*/*"];
+
 /// How long a URL of the service is good that `redirect=true` points to.
 const REDIRECT_SECONDS: u64 = 300;
 
@@ -120,8 +123,7 @@ pub async fn send(account: &Account, file: &EntryRef, wanted: &Wanted) -> Answer
         return answer(content, &entry, how.range, wanted).await;
     }
     // The name is in the metadata and the bytes are in the content: both are asked for at once.
-    let (entry, content) =
-        tokio::join!(storage.get(&cx, file), storage.read(&cx, &file.id, &how));
+    let (entry, content) = tokio::join!(storage.get(&cx, file), storage.read(&cx, &file.id, &how));
     let entry = entry?;
     require_downloadable(&entry)?;
     answer(content?, &entry, how.range, wanted).await

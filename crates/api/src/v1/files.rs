@@ -9,9 +9,10 @@ use tramontane_model::Op;
 use crate::account::Account;
 use crate::answer::{empty, ok};
 use crate::json::JsonBody;
-use crate::objects::{Render, Tags};
+use crate::objects::Tags;
 use crate::problem::Answer;
 use crate::query::Query;
+use crate::render::Render;
 use crate::v1::download::{Wanted, not_modified, send};
 use crate::v1::{moves, upload};
 
@@ -47,12 +48,7 @@ pub async fn show(render: &Render<'_>, entry: Entry, headers: &HeaderMap) -> Ans
 ///
 /// # Errors
 /// As section 22.4.
-pub async fn update(
-    account: Account,
-    query: Query,
-    headers: HeaderMap,
-    body: JsonBody,
-) -> Answer {
+pub async fn update(account: Account, query: Query, headers: HeaderMap, body: JsonBody) -> Answer {
     let file = account.file().await?;
     moves::place(&account, &file, &query, &headers, &body).await
 }

@@ -8,10 +8,11 @@ use tramontane_model::{NativeId, Op, PageRequest};
 use crate::account::Account;
 use crate::answer::{empty, made, ok};
 use crate::json::JsonBody;
-use crate::objects::{Render, Shown};
+use crate::objects::Shown;
 use crate::paging::{List, TokenPage};
 use crate::problem::{Answer, Problem};
 use crate::query::Query;
+use crate::render::Render;
 use crate::v1::upload::check_name;
 use crate::v1::{conflict, files, moves};
 
@@ -69,8 +70,11 @@ pub async fn contents(account: Account, query: Query) -> Answer {
     let mut ask = PageRequest { cursor: page.at.clone(), limit: page.size };
     let (entries, next) = loop {
         let found = storage.list(&cx, &folder.id, &ask).await?;
-        let entries: Vec<Entry> =
-            found.items.into_iter().filter(|entry| kind.is_none_or(|kind| entry.kind == kind)).collect();
+        let entries: Vec<Entry> = found
+            .items
+            .into_iter()
+            .filter(|entry| kind.is_none_or(|kind| entry.kind == kind))
+            .collect();
         // Existing iterators stop at an empty page, so one is never given while there is more.
         match found.next {
             Some(next) if entries.is_empty() => ask = PageRequest::after(next, page.size),
@@ -116,12 +120,7 @@ impl Tree<'_> {
 ///
 /// # Errors
 /// As sections 22.4 and 23.
-pub async fn update(
-    account: Account,
-    query: Query,
-    headers: HeaderMap,
-    body: JsonBody,
-) -> Answer {
+pub async fn update(account: Account, query: Query, headers: HeaderMap, body: JsonBody) -> Answer {
     let folder = account.folder().await?;
     moves::place(&account, &folder, &query, &headers, &body).await
 }

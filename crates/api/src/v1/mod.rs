@@ -13,6 +13,7 @@ pub mod permissions;
 pub mod properties;
 pub mod raw;
 pub mod recent;
+pub(crate) mod remains;
 pub mod search;
 pub mod services;
 pub mod target;

@@ -154,7 +154,8 @@ fn read(body: Value) -> Answer<Vec<PermissionChange>> {
             _ => map.into_iter().map(pair).collect::<Answer<_>>()?,
         },
         _ => {
-            let text = "The body must be a list of permissions, or an object of addresses and roles.";
+            let text =
+                "The body must be a list of permissions, or an object of addresses and roles.";
             return Err(Problem::bad_request(text));
         }
     };

@@ -7,10 +7,10 @@ use tramontane_model::{Op, Timestamp};
 
 use crate::account::{Account, Accounts};
 use crate::answer::ok;
-use crate::objects::Render;
 use crate::paging::NumberPage;
 use crate::problem::{Answer, Problem};
 use crate::query::Query;
+use crate::render::Render;
 use crate::v1::search::failed;
 
 /// At most so many files are offered (D24).

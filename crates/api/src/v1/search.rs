@@ -8,10 +8,11 @@ use tramontane_model::{Op, PageRequest};
 
 use crate::account::{Account, Accounts};
 use crate::answer::ok;
-use crate::objects::{Render, Shown};
+use crate::objects::Shown;
 use crate::paging::TokenPage;
 use crate::problem::{Answer, Problem};
 use crate::query::Query;
+use crate::render::Render;
 
 /// Where the search of each account goes on. Accounts that are finished are left out.
 #[derive(Clone, Debug, Serialize, Deserialize)]

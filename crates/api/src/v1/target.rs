@@ -54,10 +54,8 @@ async fn location(account: &Account, body: &JsonBody) -> Answer<Target> {
     let number = body.number("drop_account", 1, i64::from(i32::MAX))?;
     let folder = body.text("parent_id")?.filter(|id| !id.is_empty());
     let all = locations::list(account.app().db(), application).await?;
-    let mut candidates: Vec<Location> = all
-        .into_iter()
-        .filter(|one| number.is_none_or(|number| one.account == number))
-        .collect();
+    let mut candidates: Vec<Location> =
+        all.into_iter().filter(|one| number.is_none_or(|number| one.account == number)).collect();
     if number.is_none() && folder.is_none() {
         candidates.retain(|one| one.is_default);
     }
@@ -65,7 +63,8 @@ async fn location(account: &Account, body: &JsonBody) -> Answer<Target> {
         let Some(id) = AccountId::new(location.account) else { continue };
         let opened = account.app().directory().account_of(application, id).await?;
         opened.require_active()?;
-        let target = Account::of_server(account.app(), &account.call, account.caller.clone(), opened);
+        let target =
+            Account::of_server(account.app(), &account.call, account.caller.clone(), opened);
         let home = target.parent(&location.folder_id).await?;
         let Some(wanted) = &folder else {
             return Ok(Target { account: Some(target), parent: Some(home) });

@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use tramontane_connector::Storage as _;
 use tramontane_connector::storage::ThumbnailSize;
 use tramontane_model::Op;
@@ -35,7 +35,8 @@ pub async fn thumbnail(account: Account, query: Query) -> Answer {
     let storage = account.storage_for(Op::FileThumbnail)?;
     let picture = storage.thumbnail(&account.cx(), &file.id, ThumbnailSize(side)).await?;
     let picture = picture.collect(MAX_BYTES).await?;
-    let made = tokio::task::spawn_blocking(move || tramontane_fill::recoded(&picture, format)).await;
+    let made =
+        tokio::task::spawn_blocking(move || tramontane_fill::recoded(&picture, format)).await;
     let picture = made.map_err(Problem::internal)??;
     let mut response = Response::new(Body::from(picture.clone()));
     let headers = response.headers_mut();

@@ -8,18 +8,16 @@ use tramontane_model::{Code, Op, PageRequest, ResourceId};
 use crate::account::Account;
 use crate::answer::{empty, made, ok};
 use crate::json::JsonBody;
-use crate::objects::Render;
 use crate::paging::TokenPage;
 use crate::problem::{Answer, Problem};
 use crate::query::Query;
+use crate::render::Render;
 use crate::v1::conflict;
 use crate::v1::upload::check_name;
 
 fn part(account: &Account, op: Op) -> Answer<&dyn Trash> {
     let storage = account.storage_for(op)?;
-    storage
-        .trash()
-        .ok_or_else(|| Problem::new(Code::NotImplemented, "The service has no trash."))
+    storage.trash().ok_or_else(|| Problem::new(Code::NotImplemented, "The service has no trash."))
 }
 
 /// `GET /storage/trash`.

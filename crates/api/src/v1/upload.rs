@@ -19,9 +19,10 @@ use url::Url;
 use crate::account::Account;
 use crate::answer::made;
 use crate::json::{JsonBody, collect};
-use crate::objects::{Render, Tags};
+use crate::objects::Tags;
 use crate::problem::{Answer, Problem};
 use crate::query::{Query, latin};
+use crate::render::Render;
 use crate::state::App;
 use crate::v1::conflict;
 use crate::v1::multipart_form::Form;
@@ -292,9 +293,7 @@ pub fn incoming(app: &App, body: HttpBody, size: Option<u64>) -> Answer<Body> {
         match tokio::time::timeout(pause, pieces.next()).await {
             Ok(None) => None,
             Ok(Some(Ok(piece))) => Some((Ok(piece), Some(pieces))),
-            Ok(Some(Err(_))) => {
-                Some((Err(Error::new(Kind::Body, "The body broke off.")), None))
-            }
+            Ok(Some(Err(_))) => Some((Err(Error::new(Kind::Body, "The body broke off.")), None)),
             Err(_) => {
                 let text = "The body paused for too long.";
                 Some((Err(Error::new(Kind::Body, text)), None))

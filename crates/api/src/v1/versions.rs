@@ -9,10 +9,11 @@ use utoipa::ToSchema;
 
 use crate::account::Account;
 use crate::answer::{empty, made, ok};
-use crate::objects::{Render, Someone};
+use crate::objects::Someone;
 use crate::paging::TokenPage;
 use crate::problem::{Answer, Problem};
 use crate::query::Query;
+use crate::render::Render;
 use crate::v1::download::{Wanted, answer};
 
 /// The longest id of a version, in bytes.
@@ -176,14 +177,14 @@ pub async fn contents(
     if wanted.head {
         return Ok(crate::v1::download::head(&entry, &wanted));
     }
-    let content = match versions.read(&cx, &file.id, &id, &ReadOptions { range, export: None }).await
-    {
-        Err(error) if error.is_declined() && range.is_some() => {
-            let whole = versions.read(&cx, &file.id, &id, &ReadOptions::default()).await?;
-            return answer(whole, &entry, None, &wanted).await;
-        }
-        content => content?,
-    };
+    let content =
+        match versions.read(&cx, &file.id, &id, &ReadOptions { range, export: None }).await {
+            Err(error) if error.is_declined() && range.is_some() => {
+                let whole = versions.read(&cx, &file.id, &id, &ReadOptions::default()).await?;
+                return answer(whole, &entry, None, &wanted).await;
+            }
+            content => content?,
+        };
     answer(content, &entry, range, &wanted).await
 }
 
