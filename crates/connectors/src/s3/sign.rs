@@ -216,7 +216,7 @@ impl Sign for Signer {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
     use http::{HeaderMap, Method, StatusCode};
     use tramontane_connector::Body;

@@ -250,7 +250,7 @@ impl Storage for S3Storage {
         if let Some(facts) = file? {
             return Ok(Some(facts.entry(&client.target, &object)));
         }
-        let folder = folder?.then(|| Folder::Prefix { bucket, prefix: below });
+        let folder = folder?.then_some(Folder::Prefix { bucket, prefix: below });
         Ok(folder.map(|folder| folder.entry(&client.target)))
     }
 
