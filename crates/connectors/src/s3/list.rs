@@ -17,13 +17,9 @@ impl Client<'_> {
         let Folder::Prefix { bucket, prefix } = &folder else {
             return self.bucket_entries(page).await;
         };
-        let how = ListHow {
-            prefix,
-            delimited: true,
-            token: page.cursor.as_deref(),
-            limit: page.limit,
-            ..ListHow::default()
-        };
+        let token = page.cursor.as_deref().map(token_of).transpose()?;
+        let how =
+            ListHow { prefix, delimited: true, token, limit: page.limit, ..ListHow::default() };
         let listing = self.list(bucket, &how).await.map_err(|error| lost(error, page))?;
         let nothing = listing.objects.is_empty() && listing.prefixes.is_empty();
         let is_root = folder == Folder::root(&self.target);
@@ -47,16 +43,16 @@ impl Client<'_> {
         }
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         let items = entries.into_iter().map(|(_, entry)| entry).collect();
-        Ok(Page { items, next: listing.next })
+        Ok(Page { items, next: listing.next.map(|token| format!("{TOKEN}{token}")) })
     }
 
     async fn bucket_entries(&self, page: &PageRequest) -> Result<Page<Entry>> {
-        let after = page.cursor.as_deref().unwrap_or_default();
+        let after = page.cursor.as_deref().map(token_of).transpose()?.unwrap_or_default();
         let mut left = self.buckets().await?;
         left.retain(|bucket| bucket.name.as_str() > after);
         let more = left.len() > page.limit;
         left.truncate(page.limit);
-        let next = left.last().filter(|_| more).map(|bucket| bucket.name.clone());
+        let next = left.last().filter(|_| more).map(|bucket| format!("{TOKEN}{}", bucket.name));
         let entries = left.into_iter().map(|bucket| {
             let mut entry = self.bucket_folder(&bucket.name).entry(&self.target);
             entry.created = bucket.created;
@@ -238,6 +234,14 @@ fn shared_dir(a: &str, b: &str) -> usize {
 fn parts_below(prefix: &str, below: &str) -> u32 {
     let rest = prefix.get(below.len()..).unwrap_or_default();
     u32::try_from(rest.bytes().filter(|byte| *byte == b'/').count()).unwrap_or(u32::MAX)
+}
+
+/// What our cursors begin with. Servers fail in odd ways on tokens that are not theirs.
+const TOKEN: &str = "t:";
+
+fn token_of(cursor: &str) -> Result<&str> {
+    let token = cursor.strip_prefix(TOKEN).filter(|token| !token.contains('\0'));
+    token.ok_or_else(|| Error::new(Kind::CursorExpired, "The cursor is not one of this listing."))
 }
 
 /// A token that the service does not take (any more).

@@ -132,6 +132,25 @@ impl S3 {
     }
 }
 
+/// So many buckets are asked whether they keep versions.
+const MAX_ASKED: usize = 50;
+
+impl S3 {
+    /// Whether one of the account's buckets keeps versions. Where the key may not ask, it might be.
+    async fn is_any_versioned(&self, client: &Client<'_>) -> Result<bool> {
+        let buckets = match &client.target.bucket {
+            Some(only) => vec![only.clone()],
+            None => client.buckets().await?.into_iter().map(|bucket| bucket.name).collect(),
+        };
+        for bucket in buckets.iter().take(MAX_ASKED) {
+            if client.is_versioned(bucket).await.unwrap_or(true) {
+                return Ok(true);
+            }
+        }
+        Ok(buckets.len() > MAX_ASKED)
+    }
+}
+
 /// Who an access key is: the key itself, where it is used, and what it is let see. S3 tells the owner
 /// of buckets only, who may have given out many keys with different powers.
 fn identity(account: &Account, target: &Target) -> Identity {
@@ -242,6 +261,8 @@ impl Connector for S3 {
             }
             None => client.server().await?,
         };
+        let versioned = self.is_any_versioned(&client).await?;
+        facts.insert("versioning".into(), if versioned { "on" } else { "off" }.into());
         if let Some(server) = server {
             let short: String = server.chars().filter(|one| !one.is_control()).take(80).collect();
             facts.insert("server".into(), short);

@@ -41,7 +41,6 @@ const NATIVE: Ops = Ops::of(&[
     Op::FolderListRecursively,
     Op::MultipartCreate,
     Op::UploadUrlCreate,
-    Op::VersionsList,
     Op::PropertiesList,
     Op::PropertiesUpdate,
     Op::PropertiesDeleteAll,
@@ -132,14 +131,29 @@ impl Storage for S3Storage {
         let target = Target::of(account).ok();
         let conditional = target.as_ref().is_some_and(Target::knows_conditions);
         let seaweed = target.as_ref().is_some_and(Target::is_seaweed);
+        let versioned = target.as_ref().is_none_or(|target| target.versioning != Some(false));
+        let mut native = NATIVE;
+        if conditional {
+            native = native.with(Op::FileConditional);
+        }
+        if versioned {
+            native = native.with(Op::VersionsList);
+        }
         let above = target.as_ref().map_or(0, |target| target.prefix.len());
         Abilities {
-            native: if conditional { NATIVE.with(Op::FileConditional) } else { NATIVE },
+            native,
             reasons: vec![
                 (
                     Op::FileConditional,
                     Reason::lacks(
                         "This server is not known to check conditions atomically; they are looked up first.",
+                    ),
+                ),
+                (
+                    Op::VersionsList,
+                    Reason::lacks(
+                        "No bucket kept versions when the account was connected. Turn versioning on and \
+                         connect again.",
                     ),
                 ),
                 (Op::FileRename, Reason::lacks("S3 cannot rename: keys never change.")),

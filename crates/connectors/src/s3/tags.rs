@@ -47,16 +47,56 @@ impl Client<'_> {
 fn properties(tags: Vec<(String, String)>) -> Vec<Property> {
     let mut all: Vec<_> = tags
         .into_iter()
-        .map(|(key, value)| Property { key, value, created: None, modified: None })
+        .map(|(key, value)| Property {
+            key: plain(&key),
+            value: plain(&value),
+            created: None,
+            modified: None,
+        })
         .collect();
     all.sort_by(|a, b| a.key.cmp(&b.key));
     all
 }
 
+/// Text as a tag can hold it: any other character is written as `_x` and its code point in hex and
+/// `_`. What only looks so is written so too.
+fn as_tag(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (at, one) in text.char_indices() {
+        let rest = text.get(at..).unwrap_or_default();
+        let fine = one.is_alphanumeric() || one == ' ' || "+-=._:/@".contains(one);
+        if fine && escape_at(rest).is_none() {
+            out.push(one);
+        } else {
+            out.push_str(&format!("_x{:x}_", u32::from(one)));
+        }
+    }
+    out
+}
+
+/// The text that a tag holds.
+fn plain(tag: &str) -> String {
+    let mut out = String::with_capacity(tag.len());
+    let mut rest = tag;
+    while let Some(one) = rest.chars().next() {
+        let (one, length) = escape_at(rest).unwrap_or((one, one.len_utf8()));
+        out.push(one);
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    out
+}
+
+/// The character that a text's beginning stands for when it is an escape, and the escape's length.
+fn escape_at(text: &str) -> Option<(char, usize)> {
+    let (digits, _) = text.strip_prefix("_x")?.split_once('_')?;
+    let fine = (1..=6).contains(&digits.len())
+        && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let code = u32::from_str_radix(digits, 16).ok().filter(|_| fine)?;
+    Some((char::from_u32(code)?, digits.len() + 3))
+}
+
 fn check(key: &str, value: &str) -> Result<()> {
-    let fine = |text: &str| {
-        text.chars().all(|one| one.is_alphanumeric() || one == ' ' || "+-=._:/@".contains(one))
-    };
+    let (key, value) = (as_tag(key), as_tag(value));
     if key.is_empty() || key.chars().count() > MAX_KEY_CHARS || key.starts_with("aws:") {
         return Err(Error::invalid(
             "A property's key must have 1 to 128 characters and not begin with \"aws:\".",
@@ -64,11 +104,6 @@ fn check(key: &str, value: &str) -> Result<()> {
     }
     if value.chars().count() > MAX_VALUE_CHARS {
         return Err(Error::invalid("A property's value may have at most 256 characters."));
-    }
-    if !fine(key) || !fine(value) {
-        return Err(Error::invalid(
-            "Keys and values of properties may hold letters, digits, spaces and + - = . _ : / @ only.",
-        ));
     }
     Ok(())
 }
@@ -97,10 +132,10 @@ impl Properties for S3Storage {
         for (key, value) in changes {
             match value {
                 Some(value) => {
-                    tags.insert(key.clone(), value.clone());
+                    tags.insert(as_tag(key), as_tag(value));
                 }
                 None => {
-                    tags.remove(key);
+                    tags.remove(&as_tag(key));
                 }
             }
         }
@@ -134,6 +169,8 @@ impl Properties for S3Storage {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -141,8 +178,27 @@ mod tests {
         assert!(check("k é:/@", "v+-=._").is_ok());
         assert!(check("", "v").is_err());
         assert!(check("aws:x", "v").is_err());
-        assert!(check("k", "a,b").is_err());
         assert!(check(&"k".repeat(129), "").is_err());
         assert!(check("k", &"v".repeat(257)).is_err());
+        assert!(check("k", &"&".repeat(100)).is_err());
+    }
+
+    #[test]
+    fn what_tags_cannot_hold_is_written_out() {
+        assert_eq!(as_tag("yes & <no>"), "yes _x26_ _x3c_no_x3e_");
+        assert_eq!(as_tag("_x26_"), "_x5f_x26_");
+        assert_eq!(plain("_xyz_ _x_ _x110000_"), "_xyz_ _x_ _x110000_");
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_comes_back(text in "(_x|[0-9a-f_]|\\PC){0,30}") {
+            prop_assert_eq!(plain(&as_tag(&text)), text);
+        }
+
+        #[test]
+        fn every_tag_is_read_without_panic(tag in "(_x|\\PC){0,30}") {
+            let _ = plain(&tag);
+        }
     }
 }

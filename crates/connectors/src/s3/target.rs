@@ -35,6 +35,8 @@ pub(super) struct Target {
     pub(super) prefix: String,
     /// What the server called itself when the account was connected.
     pub(super) server: Option<String>,
+    /// Whether a bucket kept versions when the account was connected; `None` when nobody looked.
+    pub(super) versioning: Option<bool>,
 }
 
 impl Target {
@@ -76,6 +78,7 @@ impl Target {
             bucket,
             prefix,
             server: setting("server").map(str::to_owned),
+            versioning: setting("versioning").map(|told| told == "on"),
         };
         match setting("endpoint") {
             Some(text) => target.at(text),
