@@ -59,13 +59,13 @@ fn properties(tags: Vec<(String, String)>) -> Vec<Property> {
 }
 
 /// Text as a tag can hold it: any other character is written as `_x` and its code point in hex and
-/// `_`. What only looks so is written so too.
+/// `_`. A `_` before an `x` is written so too, so that nothing else looks like it.
 fn as_tag(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (at, one) in text.char_indices() {
         let rest = text.get(at..).unwrap_or_default();
         let fine = one.is_alphanumeric() || one == ' ' || "+-=._:/@".contains(one);
-        if fine && escape_at(rest).is_none() {
+        if fine && !rest.starts_with("_x") {
             out.push(one);
         } else {
             out.push_str(&format!("_x{:x}_", u32::from(one)));
