@@ -69,8 +69,7 @@ impl Kept {
             let piece = piece?;
             size += piece.len() as u64;
             if size > limit {
-                let text = format!("The content is larger than the {limit} bytes allowed here.");
-                return Err(Error::new(Kind::TooLarge, text));
+                return Err(too_large(limit));
             }
             hash.update(&piece);
             file.write_all(&piece).await.map_err(disk)?;
@@ -135,6 +134,24 @@ impl Kept {
         }
         count
     }
+}
+
+/// A body that breaks off with `TooLarge` beyond so many bytes.
+#[must_use]
+pub fn at_most(body: Body, limit: u64) -> Body {
+    let (len, media_type) = (body.len(), body.media_type().map(str::to_owned));
+    let mut seen = 0u64;
+    let pieces = body.into_stream().map(move |piece| {
+        let piece = piece?;
+        seen = seen.saturating_add(piece.len() as u64);
+        if seen <= limit { Ok(piece) } else { Err(too_large(limit)) }
+    });
+    Body::new(pieces, len).with_media_type(media_type)
+}
+
+fn too_large(limit: u64) -> Error {
+    let text = format!("The content is larger than the {limit} bytes allowed here.");
+    Error::new(Kind::TooLarge, text)
 }
 
 fn pieces(path: PathBuf, skip: u64, len: u64) -> stream::BoxStream<'static, Result<Bytes>> {

@@ -25,6 +25,7 @@ pub mod limits;
 mod links;
 pub mod listen;
 mod manage;
+mod multipart;
 pub mod objects;
 pub mod openapi;
 pub mod paging;
@@ -37,8 +38,10 @@ pub mod render;
 pub mod route;
 pub mod router;
 pub mod schema;
+mod seek;
 pub mod site;
 pub mod state;
+mod table;
 pub mod v1;
 
 pub use front::Front;

@@ -135,6 +135,15 @@ const PARAMS: &[Param] = &[
     ("session", In::Path, Looks::Text, "The upload's id."),
     ("task", In::Path, Looks::Text, "The task's id."),
     ("app", In::Path, Looks::Text, "The application's id."),
+    ("app_id", In::Path, Looks::Text, "The application's id."),
+    ("developer", In::Path, Looks::Text, "The developer's id, or me."),
+    ("key", In::Path, Looks::Text, "The key, or its id."),
+    ("webhook", In::Path, Looks::Text, "The webhook's id."),
+    ("domain", In::Path, Looks::Text, "The trusted domain's id."),
+    ("uri", In::Path, Looks::Text, "The redirect URI's id."),
+    ("location", In::Path, Looks::Text, "The upload location's id."),
+    ("link", In::Path, Looks::Text, "The link's id."),
+    ("token", In::Path, Looks::Text, "The token, or its id."),
 ];
 
 /// Statuses of problems that any operation behind a credential may answer.

@@ -36,6 +36,8 @@ struct More {
     retry_after: Option<u64>,
     headers: HeaderMap,
     cause: Option<String>,
+    status: Option<u16>,
+    members: Map<String, Value>,
 }
 
 impl Problem {
@@ -111,6 +113,20 @@ impl Problem {
         self
     }
 
+    /// Answers with another status than the code's own, where existing clients need that.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.more_mut().status = Some(status.as_u16());
+        self
+    }
+
+    /// Adds a member to the body.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: Value) -> Self {
+        self.more_mut().members.insert(name.to_owned(), value);
+        self
+    }
+
     /// Says how long to wait; at least one second.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
@@ -145,14 +161,16 @@ impl Problem {
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        let own = self.more.as_ref().and_then(|more| more.status);
+        let status = own.unwrap_or_else(|| self.code.status());
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The body of section 8, with the id of the request that failed.
     #[must_use]
     pub fn body(&self, request_id: &str) -> Value {
         let mut body = Map::new();
-        body.insert("status_code".into(), self.code.status().into());
+        body.insert("status_code".into(), self.status().as_u16().into());
         body.insert("error_code".into(), self.code.as_str().into());
         body.insert("message".into(), self.message.as_str().into());
         body.insert("id".into(), request_id.into());
@@ -175,6 +193,7 @@ impl Problem {
         if let Some(retryable) = more.retryable {
             body.insert("retryable".into(), retryable.into());
         }
+        body.extend(more.members.clone());
         body.into()
     }
 

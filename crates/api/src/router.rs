@@ -35,6 +35,7 @@ pub fn routes() -> Routes {
         .with(rest())
         .with(later())
         .with(crate::manage::routes())
+        .with(crate::table::routes())
 }
 
 fn document() -> Endpoint {

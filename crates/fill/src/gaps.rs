@@ -143,6 +143,13 @@ pub const GAPS: &[Gap] = &[
         "spool the parts, create when the session is finished",
     ),
     gap(
+        Op::UploadUrlCreate,
+        &[Op::FileCreate],
+        "hosted",
+        "The upload goes through a one-time URL of Tramontane.",
+        "a URL of Tramontane that writes the file",
+    ),
+    gap(
         Op::LinkCreate,
         &[Op::FileDownload],
         "hosted",

@@ -30,9 +30,10 @@ pub(crate) async fn list(
     let rows = links::list(app.db(), &ids, active, page.slice()).await?;
     let objects = rows.iter().filter_map(|row| {
         let account = accounts.iter().find(|account| account.id().number() == row.account)?;
-        Some(view(account, row))
+        Some(serde_json::to_value(view(account, row)))
     });
-    answer::ok(&page.answer("storage", u64::try_from(total).unwrap_or(0), objects.collect())?)
+    let objects = objects.collect::<Result<_, _>>().map_err(Problem::internal)?;
+    answer::ok(&page.answer("storage", u64::try_from(total).unwrap_or(0), objects)?)
 }
 
 /// Makes a link.

@@ -2,11 +2,13 @@
 
 pub(crate) mod handlers;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tramontane_connector::{Entry, EntryKind, EntryRef, Storage as _};
 use tramontane_model::{Code, Op, Timestamp};
 use tramontane_store::links::{self, Link};
 use tramontane_vault::random_id;
+use utoipa::ToSchema;
 
 use crate::account::Account;
 use crate::json::JsonBody;
@@ -16,24 +18,73 @@ use crate::problem::{Answer, Problem};
 const ID_BYTES: usize = 16;
 const MAX_PASSWORD_BYTES: usize = 1_024;
 
-/// A link as the wire shows it.
-pub(crate) fn view(account: &Account, row: &Link) -> Value {
-    let mut object = json!({
-        "id": row.id, "type": "link", "api": "storage",
-        "href": account.href(&format!("/storage/links/{}", row.id)),
-        "url": url(account, row), "account": row.account,
-        "file_id": row.resource_id, "file_name": row.resource_name,
-        "direct": row.direct, "active": row.active, "password": row.password_hash.is_some(),
-        "expiration": row.expiration.map(|at| Timestamp::from_micros(at).to_string()),
-        "created": Timestamp::from_micros(row.created).to_string(),
-        "modified": Timestamp::from_micros(row.modified).to_string(),
-    });
-    // An extension, shown once it is set.
-    if let (Some(most), Some(members)) = (row.max_downloads, object.as_object_mut()) {
-        members.insert("max_downloads".into(), most.into());
-        members.insert("downloads".into(), row.downloads.into());
+/// A link as the wire shows it. `max_downloads` and `downloads` are an extension that shows once it is
+/// set.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LinkObject {
+    id: String,
+    r#type: &'static str,
+    api: &'static str,
+    href: String,
+    url: String,
+    account: i64,
+    file_id: String,
+    file_name: String,
+    direct: bool,
+    active: bool,
+    password: bool,
+    expiration: Option<String>,
+    created: String,
+    modified: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_downloads: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    downloads: Option<i64>,
+}
+
+/// A new link.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes; the handler reads the members itself")]
+pub(crate) struct NewLink {
+    file_id: String,
+    direct: Option<bool>,
+    active: Option<bool>,
+    password: Option<String>,
+    expiration: Option<String>,
+    max_downloads: Option<i64>,
+}
+
+/// Changes of a link.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes; the handler reads the members itself")]
+pub(crate) struct LinkChange {
+    direct: Option<bool>,
+    active: Option<bool>,
+    password: Option<String>,
+    expiration: Option<String>,
+    max_downloads: Option<i64>,
+}
+
+pub(crate) fn view(account: &Account, row: &Link) -> LinkObject {
+    let moment = |micros| Timestamp::from_micros(micros).to_string();
+    LinkObject {
+        id: row.id.clone(),
+        r#type: "link",
+        api: "storage",
+        href: account.href(&format!("/storage/links/{}", row.id)),
+        url: url(account, row),
+        account: row.account,
+        file_id: row.resource_id.clone(),
+        file_name: row.resource_name.clone(),
+        direct: row.direct,
+        active: row.active,
+        password: row.password_hash.is_some(),
+        expiration: row.expiration.map(moment),
+        created: moment(row.created),
+        modified: moment(row.modified),
+        max_downloads: row.max_downloads,
+        downloads: row.max_downloads.map(|_| row.downloads),
     }
-    object
 }
 
 /// The URL that a link is shared by.

@@ -10,7 +10,7 @@ mod locations;
 mod routes;
 mod service_keys;
 mod sites;
-pub mod trusted;
+pub(crate) mod trusted;
 mod usage;
 mod views;
 mod webhooks;
@@ -21,6 +21,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tramontane_accounts::Application;
 
+pub(crate) use keys::access;
 pub(crate) use routes::routes;
 
 use crate::answer;

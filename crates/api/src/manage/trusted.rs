@@ -7,7 +7,7 @@ const MAX_ENTRY_BYTES: usize = 300;
 
 /// One entry of an application's list, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrustedDomain {
+pub(crate) struct TrustedDomain {
     scheme: Option<&'static str>,
     wildcard: bool,
     host: Host<String>,
@@ -20,7 +20,7 @@ impl TrustedDomain {
     ///
     /// # Errors
     /// The rule that the text breaks, for a person.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
         if text.is_empty() || text.len() > MAX_ENTRY_BYTES {
             return Err("must be a host name of 1 to 300 characters");
@@ -63,7 +63,7 @@ impl TrustedDomain {
 
     /// Whether a page of this origin (`https://www.example.com`) is meant.
     #[must_use]
-    pub fn matches(&self, origin: &str) -> bool {
+    pub(crate) fn matches(&self, origin: &str) -> bool {
         let Ok(url) = Url::parse(origin) else { return false };
         let Origin::Tuple(scheme, host, port) = url.origin() else { return false };
         let scheme_fits = match self.scheme {
@@ -99,7 +99,7 @@ impl TrustedDomain {
 }
 
 /// Whether one of the entries means this origin. Entries that cannot be read mean none.
-pub fn is_trusted<'a>(origin: &str, entries: impl IntoIterator<Item = &'a str>) -> bool {
+pub(crate) fn is_trusted<'a>(origin: &str, entries: impl IntoIterator<Item = &'a str>) -> bool {
     entries
         .into_iter()
         .filter_map(|entry| TrustedDomain::parse(entry).ok())

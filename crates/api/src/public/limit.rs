@@ -14,7 +14,7 @@ const MAX_KEYS: usize = 100_000;
 /// A sliding window per key, made of two fixed ones: the count of the window before weighs as much as
 /// of it still lies in the sliding window.
 #[derive(Debug)]
-pub struct Limit<K> {
+pub(crate) struct Limit<K> {
     most: u32,
     window_micros: i64,
     counts: Mutex<HashMap<K, Count>>,
@@ -40,7 +40,7 @@ impl Count {
 impl<K: Eq + Hash> Limit<K> {
     /// At most `most` in so many seconds.
     #[must_use]
-    pub fn new(most: u32, window_seconds: i64) -> Self {
+    pub(crate) fn new(most: u32, window_seconds: i64) -> Self {
         let window_micros = window_seconds.max(1).saturating_mul(1_000_000);
         Self { most, window_micros, counts: Mutex::default() }
     }
@@ -49,7 +49,7 @@ impl<K: Eq + Hash> Limit<K> {
     ///
     /// # Errors
     /// The seconds after which one more is allowed, at least 1.
-    pub fn take(&self, key: K, now: Timestamp) -> Result<(), u64> {
+    pub(crate) fn take(&self, key: K, now: Timestamp) -> Result<(), u64> {
         self.check(&key, now)?;
         self.count(key, now);
         Ok(())
@@ -59,7 +59,7 @@ impl<K: Eq + Hash> Limit<K> {
     ///
     /// # Errors
     /// The seconds after which one more is allowed, at least 1.
-    pub fn check(&self, key: &K, now: Timestamp) -> Result<(), u64> {
+    pub(crate) fn check(&self, key: &K, now: Timestamp) -> Result<(), u64> {
         let window = now.micros().div_euclid(self.window_micros);
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(count) = counts.get(key) else { return Ok(()) };
@@ -84,7 +84,7 @@ impl<K: Eq + Hash> Limit<K> {
     }
 
     /// Takes back one that was counted.
-    pub fn give_back(&self, key: &K, now: Timestamp) {
+    pub(crate) fn give_back(&self, key: &K, now: Timestamp) {
         let window = now.micros().div_euclid(self.window_micros);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(key) {
@@ -98,7 +98,7 @@ impl<K: Eq + Hash> Limit<K> {
     }
 
     /// Counts one, allowed or not.
-    pub fn count(&self, key: K, now: Timestamp) {
+    pub(crate) fn count(&self, key: K, now: Timestamp) {
         let window = now.micros().div_euclid(self.window_micros);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.len() >= MAX_KEYS && !counts.contains_key(&key) {
@@ -116,7 +116,7 @@ impl<K: Eq + Hash> Limit<K> {
 /// The address to count by: the whole of an IPv4 address, the first 64 bits of an IPv6 one, because one
 /// user has all of the rest.
 #[must_use]
-pub fn counted(address: IpAddr) -> IpAddr {
+pub(crate) fn counted(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(six) => match six.to_ipv4_mapped() {

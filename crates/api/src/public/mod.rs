@@ -1,15 +1,14 @@
 //! What is open to whoever has the URL: link pages, dropped files, one-time uploads, the set-up of
 //! widgets (wire API, sections 19 and 22.8). All of it is limited per address.
 
-//X pub(crate) mod chunks;
-//X pub(crate) mod config;
-//X pub(crate) mod content;
-//X pub(crate) mod drop;
-pub mod limit;
-//X pub(crate) mod link;
-//X pub(crate) mod page;
-//X pub(crate) mod password;
-//X pub(crate) mod upload;
+pub(crate) mod chunks;
+pub(crate) mod config;
+pub(crate) mod drop;
+pub(crate) mod limit;
+pub(crate) mod link;
+pub(crate) mod page;
+pub(crate) mod password;
+pub(crate) mod upload;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,7 +36,7 @@ const HASHES_AT_ONCE: usize = 2;
 
 /// What the public endpoints count and hold.
 #[derive(Debug)]
-pub struct Public {
+pub(crate) struct Public {
     links: Limit<IpAddr>,
     drops: Limit<IpAddr>,
     wrong: Limit<(String, IpAddr)>,

@@ -39,3 +39,12 @@ pub async fn of_application(_: Known, request: Request) -> Answer {
     let reason = Problem::new(Code::NotImplemented, text);
     Err(reason.with_reason("events.changes.read", "connector_incomplete"))
 }
+
+/// The connect handshake and its relatives: they need no credential to be told.
+///
+/// # Errors
+/// Always `not_implemented`.
+pub async fn of_public(request: Request) -> Answer {
+    let text = format!("{} is not served yet.", request.uri().path());
+    Err(Problem::new(Code::NotImplemented, text))
+}

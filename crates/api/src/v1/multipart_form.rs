@@ -45,6 +45,21 @@ impl Form {
         })
     }
 
+    /// The part named `file`.
+    ///
+    /// # Errors
+    /// `bad_request` when there is none, or the form is malformed.
+    pub async fn file(&mut self) -> Answer<Body> {
+        loop {
+            match self.parts.next_field().await {
+                Ok(Some(part)) if part.name() == Some("file") => return Ok(content(part)),
+                Ok(Some(_)) => {}
+                Ok(None) => return Err(missing("file")),
+                Err(error) => return Err(malformed(&error)),
+            }
+        }
+    }
+
     /// The metadata and the content. Content that comes first waits on disk.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! What a deleted account leaves outside the database: uploads in parts at the service and on disk.
 
 use tramontane_accounts::Remains;
-use tramontane_connector::storage::UploadSession;
 
 use crate::account::Account;
 
@@ -17,16 +16,11 @@ pub(crate) fn sweep(account: &Account, remains: Remains) {
         let keys = account.app().keys();
         for (id, native) in remains.sessions {
             let Some(text) = native else { continue };
-            let state = crate::v1::remains::session(keys, id, &text).await;
+            let state = crate::multipart::stored(keys, id, &text).await;
             let Some(session) = state else { continue };
             if let Err(error) = storage.abort_session(&account.cx(), &session).await {
                 tracing::info!(%error, session = id, "an upload was left to expire");
             }
         }
     });
-}
-
-/// The session that a stored row names.
-async fn session(_keys: &tramontane_accounts::Keys, _id: i64, text: &str) -> Option<UploadSession> {
-    serde_json::from_str(text).ok()
 }

@@ -1,0 +1,5 @@
+//! The API over a service in memory, asked as clients ask it.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod house;
+mod management;
