@@ -1,4 +1,5 @@
 //! The behaviour suite over every connector: in memory, on disk, and against real servers.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod s3;
 mod services;

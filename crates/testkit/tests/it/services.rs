@@ -9,7 +9,7 @@ use tramontane_testkit::Memory;
 use tramontane_testkit::prove::Service;
 
 /// What the environment says, or `None` with a loud line.
-fn given(variable: &str) -> Option<String> {
+pub(crate) fn given(variable: &str) -> Option<String> {
     let found = std::env::var(variable).ok().filter(|value| !value.is_empty());
     if found.is_none() {
         assert!(

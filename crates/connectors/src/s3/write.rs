@@ -1,0 +1,549 @@
+//! Making objects: in one request, or in parts that stream through a few buffers.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::{BoxStream, FuturesUnordered};
+use futures::{FutureExt, StreamExt, future::BoxFuture};
+use http::{HeaderMap, HeaderValue, header};
+use tramontane_connector::error::Kind;
+use tramontane_connector::place::check_name;
+use tramontane_connector::{
+    Body, Conflict, ETag, Entry, EntryRef, Error, Place, Result, Retry, WriteOptions,
+};
+use tramontane_model::NativeId;
+
+use super::client::{Client, Condition, Load, Written};
+use super::fault::{is_not_implemented, is_precondition, says};
+use super::place::{Facts, Folder, Object};
+use super::target::MAX_KEY_BYTES;
+
+/// Content up to this size is held in memory, so that the request can be sent again.
+const SMALL: u64 = 256 << 10;
+/// Content of known size up to this one goes in one request, beyond in parts: parts can be sent again.
+const ONE_REQUEST: u64 = 256 << 20;
+/// The smallest part that we make; S3 wants 5 MiB.
+pub(super) const PART: u64 = 8 << 20;
+/// S3 takes so many parts.
+const MAX_PARTS: u64 = 10_000;
+/// Content of unknown size: so many parts of the smallest size, then larger ones. Until then all parts
+/// are alike, as some servers want it.
+const SMALL_PARTS: u32 = 5_000;
+const LATE_PART: u64 = 64 << 20;
+/// Parts on their way hold at most about so much memory together.
+const IN_FLIGHT: u64 = 16 << 20;
+/// How long one step of a long upload may take.
+pub(super) const STEP: Duration = Duration::from_secs(300);
+/// How long giving up an upload may take.
+const ABORT: Duration = Duration::from_secs(30);
+
+/// The size of the parts of an upload of so many bytes.
+pub(super) fn part_size(size: Option<u64>) -> u64 {
+    let needed = size.unwrap_or(0).div_ceil(MAX_PARTS);
+    // Whole MiB, for servers that like round numbers.
+    needed.max(PART).div_ceil(1 << 20) << 20
+}
+
+/// Where a place is: the object, after all that can be said against it without its content.
+pub(super) struct Spot {
+    pub(super) object: Object,
+    pub(super) condition: Condition,
+}
+
+impl Client<'_> {
+    /// The object that a place means, if its folder is there.
+    ///
+    /// # Errors
+    /// `ParentNotFound`, `NotAllowed`, `Invalid`.
+    pub(super) async fn object_at(&self, at: &Place) -> Result<Object> {
+        let (object, parent) = self.named(at)?;
+        self.check_parent(&parent).await?;
+        Ok(object)
+    }
+
+    fn named(&self, at: &Place) -> Result<(Object, Folder)> {
+        check_name(&at.name)?;
+        let parent = Folder::of(&self.target, &at.parent).map_err(|_| no_parent())?;
+        let Folder::Prefix { bucket, prefix } = &parent else {
+            return Err(Error::new(
+                Kind::NotAllowed,
+                "Buckets cannot be made here, and everything else is in a bucket.",
+            ));
+        };
+        let key = format!("{prefix}{}", at.name);
+        if key.len() >= MAX_KEY_BYTES {
+            return Err(Error::invalid(format!(
+                "name is too long: with the folders above it may have {} bytes.",
+                MAX_KEY_BYTES - 1
+            )));
+        }
+        if self.target.is_seaweed() && at.name.contains('\\') {
+            return Err(Error::invalid(
+                "name must not contain \"\\\": this server takes it for a \"/\".",
+            ));
+        }
+        Ok((Object { bucket: bucket.clone(), key }, parent))
+    }
+
+    async fn check_parent(&self, parent: &Folder) -> Result<()> {
+        let found = match parent {
+            // The root is there by decree; a bucket says so itself when something is written to it.
+            _ if *parent == Folder::root(&self.target) => true,
+            Folder::Buckets => true,
+            Folder::Prefix { prefix, .. } if prefix.is_empty() => true,
+            Folder::Prefix { bucket, prefix } => self.is_folder(bucket, prefix).await?,
+        };
+        if found { Ok(()) } else { Err(no_parent()) }
+    }
+
+    /// Whether a prefix is a folder: something is below it, or it has a marker.
+    pub(super) async fn is_folder(&self, bucket: &str, prefix: &str) -> Result<bool> {
+        match self.is_populated(bucket, prefix).await {
+            Ok(true) => return Ok(true),
+            Err(error) if !error.is_not_found() => return Err(error),
+            _ => {}
+        }
+        let marker = Object { bucket: bucket.to_owned(), key: prefix.to_owned() };
+        if marker.key.split('/').any(|part| part == "." || part == "..") {
+            return Ok(false);
+        }
+        Ok(self.head(&marker).await?.is_some())
+    }
+
+    /// Looks what is at a place, before content is sent there.
+    ///
+    /// # Errors
+    /// `Conflict`, `Precondition`, and what [`Client::object_at`] says.
+    pub(super) async fn spot(
+        &self,
+        at: &Place,
+        conflict: Conflict,
+        if_match: Option<&ETag>,
+    ) -> Result<Spot> {
+        let (object, parent) = self.named(at)?;
+        let condition = match (if_match, conflict) {
+            (Some(etag), _) => Condition::Matches(etag.clone()),
+            (None, Conflict::Fail) => Condition::Absent,
+            (None, Conflict::Replace) => Condition::Any,
+        };
+        let below = format!("{}/", object.key);
+        let there =
+            async { if condition == Condition::Any { Ok(None) } else { self.head(&object).await } };
+        let (parent, folder, there) = futures::join!(
+            self.check_parent(&parent),
+            self.is_populated(&object.bucket, &below),
+            there
+        );
+        parent?;
+        if folder.or_else(|error| if error.is_not_found() { Ok(false) } else { Err(error) })? {
+            let folder = Folder::Prefix { bucket: object.bucket.clone(), prefix: below };
+            return Err(Error::conflict(&at.name, Some(EntryRef::folder(folder.id()))));
+        }
+        check_condition(&object, there?.as_ref(), &condition)?;
+        Ok(Spot { object, condition })
+    }
+
+    /// Writes content and gives the entry it made.
+    pub(super) async fn write(&self, spot: &Spot, body: Body) -> Result<Entry> {
+        let media_type = body.media_type().map(str::to_owned).or_else(|| guessed(&spot.object));
+        let body = body.checked();
+        let sent = body.len();
+        let written = match body.len() {
+            Some(len) if len <= SMALL => {
+                let limit = usize::try_from(SMALL).unwrap_or(usize::MAX);
+                let whole = body.collect(limit).await?;
+                self.put_bytes(spot, whole, media_type.as_deref()).await
+            }
+            Some(len) if len <= ONE_REQUEST => {
+                let put = self.put(
+                    &spot.object,
+                    Load::Stream(body),
+                    media_type.as_deref(),
+                    &spot.condition,
+                );
+                put.await.map_err(|error| not_conditional(error, &spot.condition))
+            }
+            len => self.write_parts(spot, body, len, media_type.as_deref()).await,
+        };
+        let written = written.map_err(|error| write_error(error, spot))?;
+        self.entry_of(&spot.object, written, sent, media_type).await
+    }
+
+    /// Writes content that is in memory: a server that does not know conditions is asked again
+    /// without.
+    async fn put_bytes(
+        &self,
+        spot: &Spot,
+        bytes: Bytes,
+        media_type: Option<&str>,
+    ) -> Result<Written> {
+        let put =
+            || self.put(&spot.object, Load::Bytes(bytes.clone()), media_type, &spot.condition);
+        match put().await {
+            Err(error) if spot.condition != Condition::Any && is_not_implemented(&error) => {
+                put().await
+            }
+            done => done,
+        }
+    }
+
+    /// The entry of what was just written. Another request, because S3 does not tell the time.
+    pub(super) async fn entry_of(
+        &self,
+        object: &Object,
+        written: Written,
+        size: Option<u64>,
+        media_type: Option<String>,
+    ) -> Result<Entry> {
+        let step = self.within(STEP);
+        let facts = match step.head_version(object, written.version.as_deref()).await {
+            Ok(Some((facts, _))) => facts,
+            // It is written, whatever this says: a key may be allowed to write and not to read.
+            _ => Facts {
+                size,
+                etag: written.etag,
+                version: written.version,
+                media_type,
+                ..Facts::default()
+            },
+        };
+        Ok(facts.entry(&self.target, object))
+    }
+
+    /// Writes content in parts. Nothing is visible before the last request; whatever goes wrong, and
+    /// also when nobody waits any more, the parts are given up.
+    async fn write_parts(
+        &self,
+        spot: &Spot,
+        body: Body,
+        len: Option<u64>,
+        media_type: Option<&str>,
+    ) -> Result<Written> {
+        let mut pieces = Pieces::of(body);
+        let size = part_size(len);
+        let first = pieces.next(size).await?;
+        if pieces.is_done() {
+            return self.put_bytes(spot, first, media_type).await;
+        }
+        let step = self.within(STEP);
+        let upload = step.begin_upload(&spot.object, &described(media_type)).await?;
+        let upload = Unfinished::new(step.clone(), &spot.object, upload);
+        let mut done = Vec::new();
+        let mut running: FuturesUnordered<BoxFuture<'_, Result<(u32, String)>>> =
+            FuturesUnordered::new();
+        let (mut number, mut part) = (1u32, first);
+        loop {
+            let places = usize::try_from(IN_FLIGHT / part.len().max(1) as u64).unwrap_or(1).max(1);
+            while running.len() >= places {
+                match running.next().await {
+                    Some(one) => done.push(one?),
+                    None => break,
+                }
+            }
+            let step = self.within(STEP);
+            let (object, id) = (&spot.object, upload.id());
+            running.push(
+                async move {
+                    let etag = step.upload_part(object, id, number, Load::Bytes(part)).await?;
+                    Ok((number, etag))
+                }
+                .boxed(),
+            );
+            if pieces.is_done() {
+                break;
+            }
+            number += 1;
+            if u64::from(number) > MAX_PARTS {
+                return Err(Error::new(Kind::TooLarge, "The content has too many parts for S3."));
+            }
+            let size = if len.is_none() && number > SMALL_PARTS { LATE_PART } else { size };
+            // Parts on their way must go on while the next one fills.
+            let next = pieces.next(size);
+            futures::pin_mut!(next);
+            part = loop {
+                tokio::select! {
+                    part = &mut next => break part?,
+                    Some(one) = running.next(), if !running.is_empty() => done.push(one?),
+                }
+            };
+        }
+        while let Some(one) = running.next().await {
+            done.push(one?);
+        }
+        drop(running);
+        done.sort_by_key(|(number, _)| *number);
+        let step = self.within(STEP);
+        let written = step.finish_upload(&spot.object, upload.id(), &done, &spot.condition).await?;
+        upload.finished();
+        Ok(written)
+    }
+}
+
+/// An upload whose parts are given up unless it is finished.
+pub(super) struct Unfinished {
+    cx: tramontane_connector::Cx,
+    target: super::target::Target,
+    object: Object,
+    id: String,
+    armed: bool,
+}
+
+impl Unfinished {
+    pub(super) fn new(client: Client<'_>, object: &Object, id: String) -> Self {
+        Self { cx: client.cx, target: client.target, object: object.clone(), id, armed: true }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The upload is whole: nothing is to be given up.
+    pub(super) fn finished(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if !self.armed {
+            return;
+        }
+        let cx = self.cx.background(ABORT);
+        let (target, object, id) = (self.target.clone(), self.object.clone(), self.id.clone());
+        runtime.spawn(async move {
+            let learned = super::learned::Learned::default();
+            let client = Client { cx, target, learned: &learned };
+            if let Err(error) = client.abort_upload(&object, &id).await {
+                tracing::warn!(
+                    account = client.cx.account.id.number(),
+                    bucket = object.bucket,
+                    error = %error,
+                    "an upload in parts could not be given up; the bucket keeps its parts"
+                );
+            }
+        });
+    }
+}
+
+/// A stream, cut into pieces of the sizes asked for.
+struct Pieces {
+    stream: BoxStream<'static, Result<Bytes>>,
+    ahead: VecDeque<Bytes>,
+    done: bool,
+}
+
+impl Pieces {
+    fn of(body: Body) -> Self {
+        Self { stream: body.into_stream(), ahead: VecDeque::new(), done: false }
+    }
+
+    /// Whether nothing is left.
+    fn is_done(&self) -> bool {
+        self.done && self.ahead.is_empty()
+    }
+
+    /// The next `size` bytes, fewer at the end. Reads on until it knows whether more follows.
+    async fn next(&mut self, size: u64) -> Result<Bytes> {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let mut piece = BytesMut::new();
+        loop {
+            while let Some(mut bytes) = self.ahead.pop_front() {
+                let take = bytes.len().min(size - piece.len());
+                if piece.capacity() == 0 {
+                    piece.reserve(size.min(8 << 20));
+                }
+                piece.extend_from_slice(&bytes.split_to(take));
+                if !bytes.is_empty() {
+                    self.ahead.push_front(bytes);
+                    return Ok(piece.freeze());
+                }
+            }
+            if self.done {
+                return Ok(piece.freeze());
+            }
+            match self.stream.next().await {
+                Some(bytes) => {
+                    let bytes = bytes?;
+                    if !bytes.is_empty() {
+                        self.ahead.push_back(bytes);
+                    }
+                }
+                None => self.done = true,
+            }
+        }
+    }
+}
+
+/// The headers that describe an object.
+pub(super) fn described(media_type: Option<&str>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Some(value) = media_type.and_then(|text| HeaderValue::from_str(text).ok()) {
+        headers.insert(header::CONTENT_TYPE, value);
+    }
+    headers
+}
+
+/// The media type that an object's name suggests.
+pub(super) fn guessed(object: &Object) -> Option<String> {
+    mime_guess::from_path(object.name()).first().map(|kind| kind.to_string())
+}
+
+fn no_parent() -> Error {
+    Error::new(Kind::ParentNotFound, "The folder to write into is not there.")
+}
+
+/// Whether what is there is what the condition wants.
+pub(super) fn check_condition(
+    object: &Object,
+    there: Option<&Facts>,
+    condition: &Condition,
+) -> Result<()> {
+    match (condition, there) {
+        (Condition::Absent, Some(_)) => {
+            Err(Error::conflict(object.name(), Some(EntryRef::file(object.id()))))
+        }
+        (Condition::Matches(wanted), facts) => {
+            let etag = facts.and_then(|facts| facts.etag.as_ref());
+            if etag.is_some_and(|etag| etag.value == wanted.value) {
+                return Ok(());
+            }
+            Err(Error::new(Kind::Precondition, "The file has changed in the meantime."))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A refused condition in the caller's words.
+pub(super) fn write_error(error: Error, spot: &Spot) -> Error {
+    if says(&error, "NoSuchBucket") {
+        return no_parent();
+    }
+    if is_precondition(&error) && spot.condition == Condition::Absent {
+        return Error::conflict(spot.object.name(), Some(EntryRef::file(spot.object.id())));
+    }
+    if error.is_not_found() && matches!(spot.condition, Condition::Matches(_)) {
+        return Error::new(Kind::Precondition, "The file has changed in the meantime.");
+    }
+    error
+}
+
+/// A stream cannot be sent again without its condition; the next call will leave it out.
+fn not_conditional(error: Error, condition: &Condition) -> Error {
+    if *condition == Condition::Any || !is_not_implemented(&error) {
+        return error;
+    }
+    let text = "The service does not know conditional writes; try again, it will be left out.";
+    Error::new(Kind::Unavailable, text).retry(Retry::Soon)
+}
+
+/// The marker object that keeps an empty folder.
+pub(super) fn marker(bucket: &str, prefix: &str) -> Object {
+    Object { bucket: bucket.to_owned(), key: prefix.to_owned() }
+}
+
+impl Client<'_> {
+    /// Makes a folder: an object with no content, whose key ends in `/`.
+    pub(super) async fn make_folder(&self, at: &Place) -> Result<Entry> {
+        let spot = self.spot(at, Conflict::Fail, None).await?;
+        let prefix = format!("{}/", spot.object.key);
+        let marker = marker(&spot.object.bucket, &prefix);
+        let folder = Folder::Prefix { bucket: marker.bucket.clone(), prefix };
+        let taken = || Error::conflict(&at.name, Some(EntryRef::folder(folder.id())));
+        // A folder that only its marker keeps does not show in every server's listing.
+        if self.head(&marker).await?.is_some() {
+            return Err(taken());
+        }
+        let spot = Spot { object: marker, condition: Condition::Absent };
+        match self.put_bytes(&spot, Bytes::new(), Some("application/x-directory")).await {
+            Ok(_) => Ok(folder.entry(&self.target)),
+            Err(error) if is_precondition(&error) => Err(taken()),
+            Err(error) => Err(write_error(error, &spot)),
+        }
+    }
+
+    /// The object of a file that is there, with what is known of it.
+    pub(super) async fn existing(&self, file: &NativeId) -> Result<(Object, Facts)> {
+        let object = Object::of(&self.target, file)?;
+        match self.head(&object).await? {
+            Some(facts) => Ok((object, facts)),
+            None => Err(super::place::missing(file)),
+        }
+    }
+
+    /// Replaces the content of a file that is there.
+    pub(super) async fn replace(
+        &self,
+        file: &NativeId,
+        body: Body,
+        if_match: Option<&ETag>,
+    ) -> Result<Entry> {
+        let (object, facts) = self.existing(file).await?;
+        let condition = if_match.map_or(Condition::Any, |etag| Condition::Matches(etag.clone()));
+        check_condition(&object, Some(&facts), &condition)?;
+        // The type that it was given stays unless the new content brings one.
+        let media_type = body.media_type().map(str::to_owned).or(facts.media_type);
+        let body = body.with_media_type(media_type);
+        self.write(&Spot { object, condition }, body).await
+    }
+
+    /// Writes content to a place.
+    pub(super) async fn make_file(
+        &self,
+        at: &Place,
+        body: Body,
+        how: &WriteOptions,
+    ) -> Result<Entry> {
+        let spot = self.spot(at, how.conflict, how.if_match.as_ref()).await?;
+        self.write(&spot, body).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use futures::stream;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn parts_are_as_large_as_ten_thousand_of_them_need() {
+        assert_eq!(part_size(None), PART);
+        assert_eq!(part_size(Some(1)), PART);
+        assert_eq!(part_size(Some(5_000_000_000)), PART);
+        let huge = 5_000_000_000_000;
+        assert!(part_size(Some(huge)) * MAX_PARTS >= huge);
+        assert_eq!(part_size(Some(huge)) % (1 << 20), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_hold_every_byte_in_order(
+            chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9), 0..12),
+            size in 1u64..7,
+        ) {
+            let whole = chunks.concat();
+            let parts = chunks.into_iter().map(|chunk| Ok(Bytes::from(chunk)));
+            let mut pieces = Pieces::of(Body::new(stream::iter(parts.collect::<Vec<_>>()), None));
+            let mut seen = Vec::new();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                loop {
+                    let piece = pieces.next(size).await.unwrap();
+                    assert!(piece.len() as u64 <= size);
+                    if !pieces.is_done() {
+                        assert_eq!(piece.len() as u64, size);
+                    }
+                    seen.extend_from_slice(&piece);
+                    if pieces.is_done() {
+                        break;
+                    }
+                }
+            });
+            prop_assert_eq!(seen, whole);
+        }
+    }
+}
