@@ -2,4 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod house;
+mod links;
 mod management;
+mod tokens;
+mod uploads;

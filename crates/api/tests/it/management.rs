@@ -175,6 +175,7 @@ async fn a_source_lends_its_settings_but_not_its_keys() {
 async fn api_keys_are_listed_in_full_and_deleted_by_themselves() {
     let house = House::new().await;
     let keys = format!("{}/apikeys", of(&house));
+    house.clock.turn_seconds(1);
     let made = house.post(&keys).meta().send().await;
     assert_eq!(made.status, 201);
     let made = made.json();
