@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use tramontane_connector::entry::Hashes;
+use tramontane_connector::place::check_name;
 use tramontane_connector::storage::{DeleteOptions, ReadOptions};
 use tramontane_connector::{
     Body, Conflict, Entry, Error, HashKind, Kind, Place, Result, Storage, WriteOptions,
@@ -16,6 +17,7 @@ use tramontane_model::Op;
 use crate::digest::{KINDS, agree, known, watched};
 use crate::progress::{Progress, go_on};
 use crate::transfer::Side;
+use crate::upload;
 
 /// The error of a file whose content cannot be fetched.
 pub(crate) fn no_content(entry: &Entry) -> Error {
@@ -47,7 +49,13 @@ pub(crate) async fn stream(
     let how = WriteOptions { conflict, if_match: None, modified: source.modified };
     let step = to.storage.step(to.cx);
     let (body, gauge) = Gauge::on(body);
-    let made = gauge.follow(progress, to.storage.create(&step, at, body, &how)).await?;
+    check_name(&at.name)?;
+    // Whoever keeps both or renames has claimed the name already, so this does not wait for it.
+    let claim = to.storage.claims().attempt(to.cx, at);
+    let making = upload::create(to.storage, &step, at, body, &how);
+    let made = gauge.follow(progress, making).await;
+    drop(claim);
+    let made = made?;
     let (count, sent) = {
         let hasher = hasher.lock().unwrap_or_else(PoisonError::into_inner);
         (hasher.count(), hasher.hashes())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use futures::StreamExt as _;
 use tramontane_connector::{
     Account, Connector, Credential, Cx, EntryRef, Lent, Place, Registry, Settings, Storage,
 };
@@ -14,6 +15,9 @@ use tramontane_wire::{Guard, SystemLookup, Wire, WireConfig};
 
 use crate::conformance::{self, Ground, Report};
 use crate::masked::Masked;
+
+/// Suites with an operation masked that run at once.
+const AT_ONCE: usize = 4;
 
 /// An account of a running service, to prove its connector with.
 pub struct Service {
@@ -105,6 +109,7 @@ impl Service {
     /// When the scratch folder cannot be made.
     pub async fn suite(&self, without: Ops, slow: bool) -> anyhow::Result<(Report, Vec<String>)> {
         let native = self.connector.require_storage()?;
+        let whole = Filled::new(Arc::clone(&native), self.spool.clone());
         let masked = Arc::new(Masked::without(native, without));
         let storage = Arc::new(Filled::new(masked.clone(), self.spool.clone()));
         let cx = self.cx();
@@ -121,11 +126,8 @@ impl Service {
         let wrong = conformance::declared_as_it_is(&masked, &ground).await?;
         let all =
             tramontane_connector::storage::DeleteOptions { recursive: true, ..Default::default() };
-        ground
-            .storage
-            .delete(&ground.cx, &EntryRef::folder(scratch.id), &all)
-            .await
-            .context("clearing up")?;
+        let cleared = whole.delete(&self.cx(), &EntryRef::folder(scratch.id), &all).await;
+        cleared.context("clearing up")?;
         Ok((report, wrong))
     }
 
@@ -144,15 +146,18 @@ impl Service {
         }
         let storage = self.connector.require_storage()?;
         let native = storage.abilities(&self.account).native;
-        let mut masks = 0;
-        for op in native.iter().filter(|op| maskable(*op)) {
-            masks += 1;
-            let (report, _) = self.suite(Ops::of(&[op]), false).await?;
-            let found = report.failures();
+        let masked: Vec<Op> = native.iter().filter(|op| maskable(*op)).collect();
+        let masks = masked.len();
+        let mut runs = futures::stream::iter(masked)
+            .map(|op| async move { (op, self.suite(Ops::of(&[op]), false).await) })
+            .buffer_unordered(AT_ONCE);
+        while let Some((op, run)) = runs.next().await {
+            let found = run?.0.failures();
             if !found.is_empty() {
                 failures.insert(format!("without {op}"), found);
             }
         }
+        drop(runs);
         let everything = native.iter().filter(|op| maskable(*op)).fold(Ops::NONE, Ops::with);
         let (report, _) = self.suite(everything, false).await?;
         let found = report.failures();

@@ -148,6 +148,7 @@ pub async fn run(ground: &Ground) -> anyhow::Result<Report> {
         let mut outcome =
             Outcome { name: check.name, needs: check.needs, passed: None, failure: None };
         if sensible {
+            let begun = std::time::Instant::now();
             let room = Room::open(ground, check.name).await?;
             // A failing check must not take the others with it.
             let done =
@@ -155,6 +156,10 @@ pub async fn run(ground: &Ground) -> anyhow::Result<Report> {
             let done =
                 done.unwrap_or_else(|_| Err(anyhow::anyhow!("took longer than 240 seconds")));
             outcome.passed = Some(done.is_ok());
+            let took = begun.elapsed();
+            if took > std::time::Duration::from_secs(1) {
+                eprintln!("  {} took {took:?}", check.name);
+            }
             outcome.failure = done.err().map(|error| format!("{error:#}"));
             room.close().await;
         }

@@ -8,7 +8,7 @@ use super::room::{Room, fails};
 use super::suite;
 
 suite! {
-    awkward_names_come_back_exactly [FileCreate, FolderList];
+    awkward_names_come_back_exactly [FileCreate, FileDelete, FolderList];
     awkward_folders_can_be_walked [FolderCreate, FileCreate];
     two_normal_forms_are_kept_apart_or_refused [FileCreate];
     the_longest_name_is_taken [FileCreate];

@@ -15,7 +15,7 @@ suite! {
     a_large_file_comes_back_whole [FileCreate, FileDownload] slow;
     ranges_are_exact [FileCreate, FileRange];
     ranges_outside_are_refused [FileCreate, FileRange];
-    what_is_not_there_is_not_found [FileCreate, FolderCreate];
+    what_is_not_there_is_not_found [FileCreate, FileDelete, FolderCreate];
     the_wrong_kind_is_not_found [FileCreate, FolderCreate];
     the_root_is_a_folder [FolderList];
     etags_change_with_the_content [FileCreate, FileUpdate];

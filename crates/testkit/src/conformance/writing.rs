@@ -33,9 +33,9 @@ suite! {
     moving_keeps_the_content [FileCreate, FolderCreate, FileMove];
     moving_to_a_folder_that_is_not_there [FileCreate, FileMove];
     copying_leaves_the_source [FileCreate, FileCopy];
-    copying_onto_a_taken_name [FileCreate, FileCopy];
+    copying_onto_a_taken_name [FileCreate, FileCopy, FileDelete];
     deleting_deletes [FileCreate, FileDelete];
-    deleting_for_good [FileCreate, FileDeletePermanently];
+    deleting_for_good [FileCreate, FileDelete, FileDeletePermanently];
     many_writers_of_one_name_lose_nothing [FileCreate];
     many_writers_of_many_names [FileCreate];
     times_are_kept_where_they_can_be [FileCreate];
