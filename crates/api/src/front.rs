@@ -44,6 +44,7 @@ pub struct Peer(pub SocketAddr);
 pub struct Front {
     app: App,
     routes: Router,
+    operations: Option<Router>,
 }
 
 impl Front {
@@ -51,7 +52,14 @@ impl Front {
     #[must_use]
     pub fn new(app: App) -> Self {
         let routes = router::routes().into_router(app.clone());
-        Self { app, routes }
+        Self { app, routes, operations: None }
+    }
+
+    /// The same, with what operators ask of the process (`/healthz`, `/readyz`, `/metrics`) answered by
+    /// these routes, past the API's limits and log.
+    #[must_use]
+    pub fn with_operations(self, operations: Router) -> Self {
+        Self { operations: Some(operations), ..self }
     }
 
     /// The app behind it.
@@ -62,6 +70,12 @@ impl Front {
 
     /// Answers one request from outside.
     pub async fn handle(&self, request: Request) -> Response {
+        if let Some(operations) = &self.operations
+            && matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics")
+        {
+            let Ok(answer) = operations.clone().call(request).await;
+            return answer;
+        }
         let (mut parts, body) = request.into_parts();
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));

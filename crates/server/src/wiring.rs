@@ -1,16 +1,25 @@
 //! Wiring: the only file that knows every crate.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use async_trait::async_trait;
+use ipnet::IpNet;
 use secrecy::ExposeSecret as _;
 use tramontane_accounts::{Directory, Keys, Masters, Options};
-use tramontane_connector::Registry;
+use tramontane_api::limits::Rate;
+use tramontane_api::{ApiLimits, App, Fetch, Parts, Site};
+use tramontane_connector::http::{Request, Response};
+use tramontane_connector::{Lent, Registry};
+use tramontane_fill::{Ceilings, Spool};
 use tramontane_model::{Clock, SystemClock};
-use tramontane_store::{Db, Limits};
-use tramontane_vault::{MasterKey, SystemEntropy};
+use tramontane_store::{Db, Journal, Limits};
+use tramontane_tasks::Tasks;
+use tramontane_vault::{Entropy, MasterKey, SystemEntropy};
 use tramontane_wire::{Guard, SystemLookup, Wire, WireConfig};
+use url::Url;
 
 use crate::config::Config;
 use crate::master_key;
@@ -88,6 +97,99 @@ pub fn wire(config: &Config, registry: &Registry, clock: &Arc<dyn Clock>) -> any
     };
     Wire::new(wire, registry.clone(), Arc::clone(clock), Arc::new(SystemLookup))
         .map_err(|rule| anyhow!("{rule}"))
+}
+
+/// The API and the tasks behind it.
+pub struct Built {
+    /// What handlers need.
+    pub app: App,
+    /// Background tasks.
+    pub tasks: Tasks,
+}
+
+/// The wire, as the API asks for it.
+struct Fetching(Arc<Wire>);
+
+#[async_trait]
+impl Fetch for Fetching {
+    async fn fetch(&self, url: Url, within: Duration) -> tramontane_connector::Result<Response> {
+        self.0.fetch(url, within).await
+    }
+
+    async fn send(
+        &self,
+        request: Request,
+        within: Duration,
+    ) -> tramontane_connector::Result<Response> {
+        self.0.unsigned(request, within).await
+    }
+}
+
+/// Puts the API together.
+///
+/// # Errors
+/// Malformed public URLs or proxies.
+pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Built> {
+    let settings = &house.config.settings;
+    let proxies = settings.trusted_proxies.iter().map(|text| {
+        let range = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        range.map_err(|_| anyhow!("Setting trusted_proxies: \"{text}\" is no CIDR and no address."))
+    });
+    let proxies = proxies.collect::<anyhow::Result<Vec<_>>>()?;
+    let site = Site::new(&settings.public_urls, proxies)
+        .map_err(|rule| anyhow!("Setting public_urls: {rule}."))?;
+    let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let rate = |requests: u64| {
+        (requests > 0).then_some(Rate { requests, window: Duration::from_secs(60) })
+    };
+    let limits = ApiLimits {
+        json_body: size(settings.max_json_bytes),
+        batch_body: size(settings.max_batch_bytes),
+        upload_body: (settings.max_upload_bytes > 0).then_some(settings.max_upload_bytes),
+        concurrency: size(settings.max_requests),
+        connections: size(settings.max_connections),
+        body_pause: Duration::from_secs(settings.idle_seconds),
+        deadline: Duration::from_secs(settings.upstream_seconds),
+        drain: Duration::from_secs(settings.drain_seconds),
+        application_rate: rate(settings.application_requests_per_minute),
+        account_rate: rate(settings.account_requests_per_minute),
+        ..ApiLimits::default()
+    };
+    let ceilings = Ceilings {
+        walk_items: settings.walk_items,
+        spool_bytes: settings.spool_bytes,
+        ..Ceilings::default()
+    };
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    // Tasks of this data directory are this process's own, also after a restart.
+    let node = format!("node-{}", node_name(house));
+    let tasks = tramontane_tasks::Settings {
+        max_running: size(settings.task_concurrency),
+        ..tramontane_tasks::Settings::of_node(node)
+    };
+    let tasks = Tasks::new(house.db.clone(), Arc::clone(&house.clock), Arc::clone(&entropy), tasks);
+    let lent: Arc<dyn Lent> = house.wire.clone();
+    let app = App::new(Parts {
+        directory: house.directory.clone(),
+        registry: house.registry.clone(),
+        lent,
+        fetch: Arc::new(Fetching(Arc::clone(&house.wire))),
+        tasks: tasks.clone(),
+        entropy,
+        journal,
+        spool,
+        ceilings,
+        site,
+        limits,
+    });
+    Ok(Built { app, tasks })
+}
+
+/// A name that stays the same for a data directory on a machine.
+fn node_name(house: &House) -> String {
+    let path = std::fs::canonicalize(&house.config.settings.data_dir).unwrap_or_default();
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    tramontane_vault::hash(&format!("{}{}", host.trim(), path.display())).chars().take(16).collect()
 }
 
 impl House {

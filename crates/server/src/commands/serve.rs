@@ -1,11 +1,34 @@
 //! `tramontane serve`: everything in one process.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context as _;
+use axum::Router;
 use clap::Command;
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tramontane_accounts::{Directory, FirstRun};
+use tramontane_api::Front;
+use tramontane_fill::Spool;
+use tramontane_store::sweep::Retention;
+use tramontane_store::{Journal, Pace};
 
 use crate::config::Config;
+use crate::lifecycle::stop_signal;
+use crate::operations::{Operations, router};
 use crate::output::Output;
+use crate::telemetry::Telemetry;
+use crate::wiring::{House, api};
+
+/// How often the data keys are read again, so that a rotation elsewhere is known soon.
+const KEYS_EVERY: Duration = Duration::from_secs(15);
+/// How often what has expired is swept away.
+const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// How long a spooled upload that nobody touches is kept.
+const SPOOL_KEPT: Duration = Duration::from_secs(8 * 86_400);
 
 /// The command.
 pub fn command() -> Command {
@@ -16,6 +39,131 @@ pub fn command() -> Command {
 ///
 /// # Errors
 /// What keeps it from starting.
-pub async fn run(_config: Config, _output: Output) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("the server is not wired yet")
+pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
+    let telemetry = Telemetry::start(&config.settings)?;
+    let house = House::open(config, true).await?;
+    let settings = house.config.settings.clone();
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("The address {} cannot be listened on", settings.listen))?;
+    let address = listener.local_addr()?;
+    let first = house.directory.first_run("operator@localhost", "First application").await?;
+    if let Some(first) = &first {
+        welcome(first, &house, address, output)?;
+    } else if output == Output::Text {
+        println!("Tramontane listens on http://{address}  (API: http://{address}/v1)");
+    }
+
+    let stop = stop_signal()?;
+    let pace = Pace { log_requests: settings.request_log_days > 0, ..Pace::default() };
+    let (journal, journal_end) = Journal::start(house.db.clone(), pace);
+    let spool_dir = settings.data_dir.join("spool");
+    std::fs::create_dir_all(&spool_dir).context("The spool directory cannot be made")?;
+    let spool = Spool::new(spool_dir.clone());
+    let built = api(&house, journal.clone(), spool.clone())?;
+    let operations = Operations {
+        db: house.db.clone(),
+        spool_dir,
+        metrics: Arc::new(telemetry.metrics.clone()),
+        stop: stop.clone(),
+    };
+    let front =
+        Front::new(built.app.clone()).with_operations(router(operations.clone(), settings.metrics));
+    if let Some(address) = settings.metrics_listen {
+        serve_operations(address, router(operations, true), stop.clone()).await?;
+    }
+    keep_up(&house.directory, &spool, settings.request_log_days, &stop);
+    tramontane_api::listen::serve(listener, front, stop.clone()).await?;
+    stop.cancel();
+    journal.flush().await;
+    drop((built.app, journal));
+    // Whatever still holds the journal is cut off; all that was recorded is written.
+    let _ = tokio::time::timeout(Duration::from_secs(2), journal_end).await;
+    house.db.close().await;
+    telemetry.finish();
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What has to be done now and then.
+fn keep_up(directory: &Directory, spool: &Spool, log_days: u64, stop: &CancellationToken) {
+    let (keys, told) = (directory.keys().clone(), stop.clone());
+    tokio::spawn(async move {
+        while !waited(KEYS_EVERY, &told).await {
+            if let Err(error) = keys.reload().await {
+                tracing::warn!(%error, "the data keys could not be read again");
+            }
+        }
+    });
+    let (directory, spool, told) = (directory.clone(), spool.clone(), stop.clone());
+    let log_seconds = i64::try_from(log_days.saturating_mul(86_400)).unwrap_or(i64::MAX);
+    let keep = Retention { request_log: log_seconds, ..Retention::default() };
+    tokio::spawn(async move {
+        loop {
+            if let Err(error) = directory.upkeep(&keep).await {
+                tracing::warn!(%error, "what has expired could not be swept away");
+            }
+            if let Err(error) = spool.sweep(SPOOL_KEPT).await {
+                tracing::warn!(%error, "the spool could not be swept");
+            }
+            if waited(SWEEP_EVERY, &told).await {
+                return;
+            }
+        }
+    });
+}
+
+/// Waits; true when the server is stopping.
+async fn waited(time: Duration, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(time) => false,
+        () = stop.cancelled() => true,
+    }
+}
+
+async fn serve_operations(
+    address: std::net::SocketAddr,
+    router: Router,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("The address {address} (metrics_listen) cannot be listened on"))?;
+    tokio::spawn(async move {
+        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+        if let Err(error) = served.await {
+            tracing::error!(%error, "the operators' port failed");
+        }
+    });
+    Ok(())
+}
+
+/// What a first start prints: the only time that the key is shown.
+fn welcome(
+    first: &FirstRun,
+    house: &House,
+    address: std::net::SocketAddr,
+    output: Output,
+) -> anyhow::Result<()> {
+    let key = first.api_key.expose_secret();
+    let data_dir = house.config.settings.data_dir.display();
+    let value = serde_json::json!({
+        "url": format!("http://{address}"), "data_dir": data_dir.to_string(), "application": first.application.id,
+        "api_key": key, "meta_token": first.meta_token.expose_secret(),
+    });
+    output.print(&value, |_| {
+        format!(
+            "Tramontane is ready. It made {data_dir}/ with its database and its master key: keep the key safe.\n\n\
+             API          http://{address}/v1\n\
+             Application  {id}\n\
+             API key      {key}\n\
+             Meta token   {meta}   (manages applications)\n\n\
+             The key and the token are shown this once. To begin, paste into another terminal, in this folder:\n\n\
+             \x20 mkdir -p demo && echo hello > demo/hello.txt\n\
+             \x20 tramontane account connect --data-dir {data_dir} --service local --set root=\"$PWD/demo\"\n\
+             \x20 curl -H 'Authorization: APIKey {key}' http://{address}/v1/accounts\n",
+            id = first.application.id,
+            meta = first.meta_token.expose_secret(),
+        )
+    })
 }
