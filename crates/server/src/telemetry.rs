@@ -30,7 +30,9 @@ impl Telemetry {
     pub fn start(settings: &Settings) -> anyhow::Result<Self> {
         let filter = EnvFilter::try_new(&settings.log)
             .with_context(|| format!("Setting log: \"{}\" is no filter", settings.log))?;
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
         let lines = match settings.log_format.as_str() {
             "json" => lines.json().flatten_event(true).boxed(),
             _ => lines.with_target(false).boxed(),
