@@ -15,7 +15,7 @@ use tramontane_accounts::{Access, Directory, Keys, Masters, NewAccount, NewToken
 use tramontane_api::front::Peer;
 use tramontane_api::{ApiLimits, App, Fetch, Front, Parts, Site};
 use tramontane_connector::http as outgoing;
-use tramontane_connector::{Connector, Credential, Error, Kind, Registry};
+use tramontane_connector::{Connector, Credential, Error, Kind, Lent, Registry};
 use tramontane_fill::{Ceilings, Spool};
 use tramontane_model::time::ManualClock;
 use tramontane_model::{AccountId, Timestamp};
@@ -88,6 +88,12 @@ impl Ask<'_> {
         self
     }
 
+    /// With a header of bytes that need not be text.
+    pub(crate) fn header_bytes(mut self, name: &str, value: &[u8]) -> Self {
+        self.request = self.request.header(name, http::HeaderValue::from_bytes(value).unwrap());
+        self
+    }
+
     /// With this value of `Authorization`.
     pub(crate) fn auth(self, value: impl AsRef<str>) -> Self {
         self.header(AUTHORIZATION.as_str(), value)
@@ -123,6 +129,15 @@ impl Ask<'_> {
         Ask { peer, ..self }
     }
 
+    /// Sends it and reads the body, which may break off.
+    pub(crate) async fn stream(self) -> (u16, Result<Vec<u8>, axum::Error>) {
+        let request = self.request.body(self.body).unwrap();
+        let response = self.house.front.handle(request).await;
+        let status = response.status().as_u16();
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await;
+        (status, bytes.map(|bytes| bytes.to_vec()))
+    }
+
     pub(crate) async fn send(self) -> Reply {
         let mut request = self.request.body(self.body).unwrap();
         request
@@ -141,6 +156,15 @@ impl House {
     }
 
     pub(crate) async fn with(limits: ApiLimits) -> Self {
+        Self::built(limits, Vec::new(), None).await
+    }
+
+    /// With more connectors than memory, and another way out than none.
+    pub(crate) async fn built(
+        limits: ApiLimits,
+        more: Vec<Arc<dyn Connector>>,
+        lent: Option<Arc<dyn Lent>>,
+    ) -> Self {
         let scratch = Scratch::sqlite().await;
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::at(Timestamp::from_seconds(1_772_442_900));
@@ -153,7 +177,7 @@ impl House {
         let directory = Directory::new(db.clone(), keys, Options::default()).unwrap();
         let first = directory.first_run("dev@example.com", "Notes").await.unwrap().unwrap();
         let memory = Memory::new();
-        let connector: Arc<dyn Connector> = Arc::new(memory.clone());
+        let own: Arc<dyn Connector> = Arc::new(memory.clone());
         let outside = Arc::new(Outside::default());
         let settings = Settings {
             tick: Duration::from_millis(5),
@@ -163,8 +187,8 @@ impl House {
         let app = App::new(Parts {
             tasks: Tasks::new(db.clone(), lent_clock, entropy.clone(), settings),
             directory,
-            registry: Registry::of([connector]),
-            lent: Offline::with_clock(clock.clone()),
+            registry: Registry::of(more.into_iter().chain([own])),
+            lent: lent.unwrap_or_else(|| Offline::with_clock(clock.clone())),
             fetch: outside.clone(),
             entropy,
             journal: Journal::start(db, Pace::default()).0,
@@ -218,8 +242,13 @@ impl House {
 
     /// Connects an account of the service in memory.
     pub(crate) async fn account(&self, name: &str) -> AccountId {
+        self.account_of("memory", name).await
+    }
+
+    /// Connects an account of any service.
+    pub(crate) async fn account_of(&self, service: &str, name: &str) -> AccountId {
         let new = NewAccount {
-            service: "memory".into(),
+            service: service.into(),
             admin: false,
             identity: Some(name.into()),
             display: name.into(),

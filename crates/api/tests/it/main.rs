@@ -1,8 +1,16 @@
 //! The API over a service in memory, asked as clients ask it.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod faults;
+mod files;
+mod folders;
 mod house;
 mod links;
+mod listing;
 mod management;
+mod raw;
+mod refusals;
+mod requests;
+mod responses;
 mod tokens;
 mod uploads;
