@@ -120,8 +120,11 @@ pub(super) async fn content(answer: Response, range: Option<ByteRange>) -> Resul
     Ok(Content { body: answer.body, offset, size, etag, modified, media_type })
 }
 
+/// First and last byte, and the size of the whole; each where it is told.
+type ContentRange = (Option<(u64, u64)>, Option<u64>);
+
 /// `bytes 3-7/20`, `bytes */20`, `bytes 3-7/*`: the range, first and last, and the whole size.
-fn content_range(text: &str) -> Option<(Option<(u64, u64)>, Option<u64>)> {
+fn content_range(text: &str) -> Option<ContentRange> {
     let rest = text.trim().strip_prefix("bytes")?.trim_start_matches(['=', ' ']);
     let (range, size) = rest.split_once('/')?;
     let size = size.trim().parse().ok();
