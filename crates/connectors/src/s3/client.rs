@@ -18,6 +18,8 @@ use super::target::{DEFAULT_REGION, Target, encode};
 const MAX_ERROR_BYTES: usize = 64 << 10;
 /// The most that is read of an answer: a page of 1,000 keys of 1,024 encoded bytes is below 4 MiB.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// The most keys that a page holds.
+pub(super) const MAX_KEYS: usize = 1_000;
 /// The most pages of buckets that are read.
 const MAX_BUCKET_PAGES: usize = 20;
 
@@ -326,7 +328,7 @@ impl<'a> Client<'a> {
 
     /// `ListObjectsV2`.
     pub(super) async fn list(&self, bucket: &str, how: &ListHow<'_>) -> Result<Listing> {
-        let limit = how.limit.clamp(1, 1_000).to_string();
+        let limit = how.limit.clamp(1, MAX_KEYS).to_string();
         let mut query = vec![("list-type", "2"), ("encoding-type", "url"), ("max-keys", &*limit)];
         if how.delimited {
             query.push(("delimiter", "/"));
@@ -352,7 +354,7 @@ impl<'a> Client<'a> {
         after: Option<(&str, &str)>,
         limit: usize,
     ) -> Result<Versions> {
-        let limit = limit.clamp(1, 1_000).to_string();
+        let limit = limit.clamp(1, MAX_KEYS).to_string();
         let mut query = vec![
             ("versions", ""),
             ("encoding-type", "url"),

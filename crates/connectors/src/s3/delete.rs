@@ -5,7 +5,7 @@ use tramontane_connector::storage::DeleteOptions;
 use tramontane_connector::{Error, Result};
 use tramontane_model::NativeId;
 
-use super::client::{Client, Condition, ListHow};
+use super::client::{Client, Condition, ListHow, MAX_KEYS};
 use super::fault::is_not_implemented;
 use super::place::{Folder, Object, missing};
 use super::write::{check_condition, marker};
@@ -60,23 +60,58 @@ impl Client<'_> {
     }
 
     async fn delete_below(&self, bucket: &str, prefix: &str) -> Result<()> {
-        let mut token: Option<String> = None;
+        // Not every server lists all keys in order while some are deleted: look again until nothing
+        // is found.
+        while self.delete_found(bucket, prefix).await? > 0 {
+            if self.target.is_aws() {
+                return Ok(());
+            }
+        }
+        if self.target.is_seaweed() { self.delete_leftovers(bucket, prefix).await } else { Ok(()) }
+    }
+
+    /// Goes once through all keys below a prefix; gives the number deleted.
+    async fn delete_found(&self, bucket: &str, prefix: &str) -> Result<usize> {
+        let mut last: Option<String> = None;
+        let mut count = 0;
         loop {
             let how =
-                ListHow { prefix, limit: 1_000, token: token.as_deref(), ..ListHow::default() };
+                ListHow { prefix, limit: MAX_KEYS, after: last.as_deref(), ..ListHow::default() };
             let page = self.list(bucket, &how).await?;
+            let Some(end) = page.objects.last().map(|row| row.key.clone()) else {
+                return Ok(count);
+            };
+            let more = page.next.is_some() || page.objects.len() >= MAX_KEYS;
             let doomed: Vec<_> = page
                 .objects
                 .into_iter()
                 .filter(|row| row.key != prefix)
                 .map(|row| (row.key, None))
                 .collect();
+            count += doomed.len();
             self.delete_all(bucket, &doomed).await?;
-            match page.next {
-                Some(next) => token = Some(next),
-                None => return Ok(()),
+            if !more {
+                return Ok(count);
             }
+            last = Some(end);
         }
+    }
+
+    /// SeaweedFS keeps the directories of deleted keys until they are deleted like markers, the
+    /// deepest first.
+    async fn delete_leftovers(&self, bucket: &str, prefix: &str) -> Result<()> {
+        let mut found = vec![prefix.to_owned()];
+        let mut seen = 0;
+        while let Some(dir) = found.get(seen).cloned() {
+            seen += 1;
+            let how =
+                ListHow { prefix: &dir, delimited: true, limit: MAX_KEYS, ..ListHow::default() };
+            found.extend(self.list(bucket, &how).await?.prefixes);
+        }
+        for dir in found.iter().skip(1).rev() {
+            self.delete(&marker(bucket, dir), None, &Condition::Any).await?;
+        }
+        Ok(())
     }
 
     /// Deletes every version of one key, or of all keys below a prefix.
@@ -84,7 +119,7 @@ impl Client<'_> {
         let mut after: Option<(String, String)> = None;
         loop {
             let from = after.as_ref().map(|(key, id)| (key.as_str(), id.as_str()));
-            let page = self.versions(bucket, prefix, from, 1_000).await?;
+            let page = self.versions(bucket, prefix, from, MAX_KEYS).await?;
             let strangers = page.rows.iter().any(|row| only_it && row.key != prefix);
             let doomed: Vec<_> = page
                 .rows

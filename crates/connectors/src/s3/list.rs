@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use tramontane_connector::error::Kind;
 use tramontane_connector::storage::TreeEntry;
 use tramontane_connector::{Entry, Error, Result};
-use tramontane_model::{NativeId, Page, PageRequest};
+use tramontane_model::{NativeId, Op, Page, PageRequest};
 
 use super::answer::Row;
-use super::client::{Client, ListHow};
+use super::client::{Client, ListHow, MAX_KEYS};
 use super::place::{Folder, Object, missing, parent_prefix};
 
 impl Client<'_> {
@@ -17,9 +17,17 @@ impl Client<'_> {
         let Folder::Prefix { bucket, prefix } = &folder else {
             return self.bucket_entries(page).await;
         };
-        let token = page.cursor.as_deref().map(token_of).transpose()?;
-        let how =
-            ListHow { prefix, delimited: true, token, limit: page.limit, ..ListHow::default() };
+        let (skip, token) = page.cursor.as_deref().map(token_of).transpose()?.unwrap_or_default();
+        // Some servers end a listing too early when asked for one key at a time: two are asked for,
+        // and the page is read twice.
+        let asked = page.limit.max(2);
+        let how = ListHow {
+            prefix,
+            delimited: true,
+            token: Some(token).filter(|token| !token.is_empty()),
+            limit: asked,
+            ..ListHow::default()
+        };
         let listing = self.list(bucket, &how).await.map_err(|error| lost(error, page))?;
         let nothing = listing.objects.is_empty() && listing.prefixes.is_empty();
         let is_root = folder == Folder::root(&self.target);
@@ -42,17 +50,23 @@ impl Client<'_> {
             entries.push((prefix, folder.entry(&self.target)));
         }
         entries.sort_by(|a, b| a.0.cmp(&b.0));
-        let items = entries.into_iter().map(|(_, entry)| entry).collect();
-        Ok(Page { items, next: listing.next.map(|token| format!("{TOKEN}{token}")) })
+        let mut items: Vec<_> = entries.into_iter().skip(skip).map(|(_, entry)| entry).collect();
+        let next = if items.len() > page.limit {
+            items.truncate(page.limit);
+            Some(cursor(skip + page.limit, token))
+        } else {
+            listing.next.map(|token| cursor(0, &token))
+        };
+        Ok(Page { items, next })
     }
 
     async fn bucket_entries(&self, page: &PageRequest) -> Result<Page<Entry>> {
-        let after = page.cursor.as_deref().map(token_of).transpose()?.unwrap_or_default();
+        let (_, after) = page.cursor.as_deref().map(token_of).transpose()?.unwrap_or_default();
         let mut left = self.buckets().await?;
         left.retain(|bucket| bucket.name.as_str() > after);
         let more = left.len() > page.limit;
         left.truncate(page.limit);
-        let next = left.last().filter(|_| more).map(|bucket| format!("{TOKEN}{}", bucket.name));
+        let next = left.last().filter(|_| more).map(|bucket| cursor(0, &bucket.name));
         let entries = left.into_iter().map(|bucket| {
             let mut entry = self.bucket_folder(&bucket.name).entry(&self.target);
             entry.created = bucket.created;
@@ -67,6 +81,9 @@ impl Client<'_> {
 
     /// One page of everything below a folder, folders before their contents.
     pub(super) async fn tree(&self, id: &NativeId, page: &PageRequest) -> Result<Page<TreeEntry>> {
+        if !self.target.lists_in_order() {
+            return Err(Error::declined(Op::FolderListRecursively));
+        }
         let top = Folder::of(&self.target, id)?;
         let mut walk = match &page.cursor {
             Some(cursor) => Walk::read(cursor)?,
@@ -132,7 +149,9 @@ impl Client<'_> {
         let limit = found.limit - found.items.len();
         let how = ListHow { prefix: below, after, limit, ..ListHow::default() };
         let listing = self.list(&walk.bucket, &how).await?;
-        let more = listing.next.is_some();
+        // Some servers say that a full page was the last one when it was not.
+        let full = !self.target.is_aws() && listing.objects.len() >= limit.min(MAX_KEYS);
+        let more = listing.next.is_some() || full;
         for row in listing.objects {
             if row.key == below {
                 walk.after = row.key;
@@ -236,12 +255,18 @@ fn parts_below(prefix: &str, below: &str) -> u32 {
     u32::try_from(rest.bytes().filter(|byte| *byte == b'/').count()).unwrap_or(u32::MAX)
 }
 
-/// What our cursors begin with. Servers fail in odd ways on tokens that are not theirs.
-const TOKEN: &str = "t:";
+/// A cursor: how many entries of the page to skip, and the service's token of the page. What begins
+/// otherwise is not ours: servers fail in odd ways on tokens that are not theirs.
+fn cursor(skip: usize, token: &str) -> String {
+    format!("t{skip}:{token}")
+}
 
-fn token_of(cursor: &str) -> Result<&str> {
-    let token = cursor.strip_prefix(TOKEN).filter(|token| !token.contains('\0'));
-    token.ok_or_else(|| Error::new(Kind::CursorExpired, "The cursor is not one of this listing."))
+fn token_of(cursor: &str) -> Result<(usize, &str)> {
+    let parts = cursor.strip_prefix('t').and_then(|rest| rest.split_once(':'));
+    let parts = parts.and_then(|(skip, token)| Some((skip.parse().ok()?, token)));
+    parts
+        .filter(|(_, token)| !token.contains('\0'))
+        .ok_or_else(|| Error::new(Kind::CursorExpired, "The cursor is not one of this listing."))
 }
 
 /// A token that the service does not take (any more).

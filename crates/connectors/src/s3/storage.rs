@@ -139,7 +139,10 @@ impl Storage for S3Storage {
         if versioned {
             native = native.with(Op::VersionsList);
         }
-        let above = target.as_ref().map_or(0, |target| target.prefix.len());
+        if !target.as_ref().is_none_or(Target::lists_in_order) {
+            native = native.without(Op::FolderListRecursively);
+        }
+        let max_bytes = target.as_ref().map_or(MAX_KEY_BYTES - 1, Target::max_name_bytes);
         Abilities {
             native,
             reasons: vec![
@@ -147,6 +150,12 @@ impl Storage for S3Storage {
                     Op::FileConditional,
                     Reason::lacks(
                         "This server is not known to check conditions atomically; they are looked up first.",
+                    ),
+                ),
+                (
+                    Op::FolderListRecursively,
+                    Reason::lacks(
+                        "This server does not list keys in order when it keeps versions.",
                     ),
                 ),
                 (
@@ -183,7 +192,7 @@ impl Storage for S3Storage {
                 case: Case::Sensitive,
                 duplicate_names: false,
                 names: NameRules {
-                    max_bytes: if seaweed { 255 } else { MAX_KEY_BYTES - 1 - above },
+                    max_bytes,
                     forbidden: if seaweed { &['\\'] } else { &[] },
                     trailing_dot_or_space: true,
                 },

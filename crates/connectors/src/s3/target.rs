@@ -136,6 +136,23 @@ impl Target {
         server.starts_with("seaweedfs")
     }
 
+    /// Whether all keys below a prefix are listed in an order, so that a walk can go on after any one.
+    pub(super) fn lists_in_order(&self) -> bool {
+        // SeaweedFS puts markers behind what is in their folders once it keeps versions.
+        !self.is_seaweed() || self.versioning == Some(false)
+    }
+
+    /// The longest name in a folder.
+    pub(super) fn max_name_bytes(&self) -> usize {
+        let whole = MAX_KEY_BYTES - 1 - self.prefix.len().min(MAX_KEY_BYTES - 1);
+        match (self.is_seaweed(), self.versioning) {
+            // A name is a file's name there, with ".versions" behind it when versions are kept.
+            (true, Some(false)) => whole.min(255),
+            (true, _) => whole.min(246),
+            _ => whole,
+        }
+    }
+
     /// The name under which facts about the servers behind this target are remembered.
     pub(super) fn authority(&self) -> String {
         match &self.endpoint {

@@ -75,23 +75,12 @@ fn context(service: &Service) -> Cx {
 async fn prove(variable: &str, number: i64) {
     let Some(server) = Server::of(variable) else { return };
     server.bucket("suite-plain", false).await;
-    let service = server.connect(number, &[]).await.below("/suite-plain");
+    let service = server.connect(number, &[("bucket", "suite-plain")]).await;
     let proof = service.prove(true).await.unwrap();
     eprintln!("{} checks passed, {} operations masked in turn", proof.passed, proof.masks);
     if let Err(failures) = proof.check() {
         panic!("{failures}");
     }
-}
-
-async fn prove_versions(variable: &str, number: i64) {
-    let Some(server) = Server::of(variable) else { return };
-    server.bucket("suite-versioned", true).await;
-    let fields = [("bucket", "suite-versioned"), ("prefix", "team/a")];
-    let service = server.connect(number, &fields).await;
-    assert_eq!(service.account.setting("versioning"), Some("on"));
-    let (report, wrong) = service.suite(tramontane_model::Ops::NONE, false).await.unwrap();
-    let failures = [report.failures(), wrong].concat();
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,14 +93,17 @@ async fn moto_behaves() {
     prove("TRAMONTANE_TEST_S3_MOTO", 11).await;
 }
 
+/// Not on moto, which lists folders as long as versions of something in them are left.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_of_a_bucket_with_versions_on_seaweedfs_behaves() {
-    prove_versions("TRAMONTANE_TEST_S3", 12).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_folder_of_a_bucket_with_versions_on_moto_behaves() {
-    prove_versions("TRAMONTANE_TEST_S3_MOTO", 13).await;
+async fn a_folder_of_a_bucket_with_versions_behaves() {
+    let Some(server) = Server::of("TRAMONTANE_TEST_S3") else { return };
+    server.bucket("suite-versioned", true).await;
+    let fields = [("bucket", "suite-versioned"), ("prefix", "team/a")];
+    let service = server.connect(12, &fields).await;
+    assert_eq!(service.account.setting("versioning"), Some("on"));
+    let (report, wrong) = service.suite(tramontane_model::Ops::NONE, false).await.unwrap();
+    let failures = [report.failures(), wrong].concat();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
