@@ -12,8 +12,11 @@ const OK: StatusCode = StatusCode::OK;
 const CREATED: StatusCode = StatusCode::CREATED;
 const PAGE: &[&str] = &["page", "page_size", "paging", "cursor"];
 
+/// Paths, each with its methods.
+type Table = &'static [(&'static str, fn() -> Vec<Endpoint>)];
+
 /// What lies below `.../applications`.
-const APPLICATIONS: &[(&str, fn() -> Vec<Endpoint>)] = &[
+const APPLICATIONS: Table = &[
     ("", applications_routes),
     ("/{app}", application_routes),
     ("/{app}/apikeys", keys_routes),
@@ -31,7 +34,7 @@ const APPLICATIONS: &[(&str, fn() -> Vec<Endpoint>)] = &[
     ("/{app}/upload_locations/{location}", location_routes),
 ];
 /// The other name of upload locations.
-const OLD_LOCATIONS: &[(&str, fn() -> Vec<Endpoint>)] = &[
+const OLD_LOCATIONS: Table = &[
     ("/{app}/fe_upload_locations", locations_routes),
     ("/{app}/fe_upload_locations/{location}", location_routes),
 ];

@@ -353,7 +353,7 @@ async fn a_token_limited_to_a_folder_sees_its_links_only() {
     let auth = format!("Bearer {}", token["access_token"].as_str().unwrap());
     let one = made["href"].as_str().unwrap().strip_prefix(BASE).unwrap();
     assert_eq!(house.get(one).auth(&auth).send().await.problem().0, 404);
-    let list = house.get(&format!("/v1/accounts/me/storage/links")).auth(&auth).send().await;
+    let list = house.get("/v1/accounts/me/storage/links").auth(&auth).send().await;
     assert_eq!(list.problem(), (403, "permission_denied".into()));
     let make =
         house.post("/v1/accounts/me/storage/links").auth(&auth).json(json!({"file_id": outside}));
