@@ -64,6 +64,14 @@ const OWNCLOUD: Reason = Reason::incomplete("This part of ownCloud is not spoken
 const NO_PROPERTIES: Reason =
     Reason::lacks("This WebDAV server is not known to keep properties that it does not know.");
 
+/// What some servers refuse in names.
+const CONTROLS: &[char] = &[
+    '\u{1}', '\u{2}', '\u{3}', '\u{4}', '\u{5}', '\u{6}', '\u{7}', '\u{8}', '\t', '\n', '\u{b}',
+    '\u{c}', '\r', '\u{e}', '\u{f}', '\u{10}', '\u{11}', '\u{12}', '\u{13}', '\u{14}', '\u{15}',
+    '\u{16}', '\u{17}', '\u{18}', '\u{19}', '\u{1a}', '\u{1b}', '\u{1c}', '\u{1d}', '\u{1e}',
+    '\u{1f}', '\u{7f}',
+];
+
 /// What this account can do.
 pub(super) fn of(account: &Account) -> Abilities {
     // Settings that cannot be read make every call fail with the reason; until then they are plain.
@@ -85,7 +93,11 @@ pub(super) fn of(account: &Account) -> Abilities {
     if profile.as_ref().is_some_and(|profile| profile.properties) {
         native = native.and(PROPERTIES);
     }
-    Abilities { native, reasons: reasons(dialect), semantics: semantics(dialect), limits: LIMITS }
+    let mut semantics = semantics(dialect);
+    if profile.as_ref().is_some_and(|profile| profile.plain_names) {
+        semantics.names.forbidden = CONTROLS;
+    }
+    Abilities { native, reasons: reasons(dialect), semantics, limits: LIMITS }
 }
 
 fn reasons(dialect: Dialect) -> Vec<(Op, Reason)> {

@@ -109,7 +109,12 @@ impl<'a> Dav<'a> {
     pub(super) async fn look_if_any(&self, id: &NativeId) -> Result<Option<Entry>> {
         match self.look(id, false).await {
             Ok(entry) => Ok(Some(entry)),
-            Err(error) if matches!(error.kind, Kind::NotFound | Kind::ParentNotFound) => Ok(None),
+            Err(error) if error.is_not_found() => Ok(None),
+            // Below a file some servers forbid to look.
+            Err(error) if error.kind == Kind::Forbidden => match path::split(id) {
+                Some((parent, _)) if !self.is_folder(&parent).await? => Ok(None),
+                _ => Err(error),
+            },
             Err(error) => Err(error),
         }
     }
@@ -117,11 +122,18 @@ impl<'a> Dav<'a> {
     /// The entry, when it is of the kind that the reference says.
     pub(super) async fn get(&self, of: &EntryRef) -> Result<Entry> {
         let entry = match self.look(&of.id, of.kind == EntryKind::Folder).await {
-            // A file that is asked for with a slash at its end is refused in many ways.
+            Ok(entry) => entry,
+            Err(error) if error.is_not_found() => return Err(missing(of.kind).because(error)),
+            // A file with a slash at its end is refused in many ways; its own path tells.
             Err(error) if of.kind == EntryKind::Folder && is_no_folder(&error) => {
-                return Err(missing(of.kind).because(error));
+                match self.look(&of.id, false).await {
+                    Ok(entry) if entry.is_folder() => return Err(error),
+                    Ok(_) => return Err(missing(of.kind)),
+                    Err(other) if other.is_not_found() => return Err(missing(of.kind)),
+                    Err(_) => return Err(error),
+                }
             }
-            other => other?,
+            Err(error) => return Err(error),
         };
         if entry.kind == of.kind { Ok(entry) } else { Err(missing(of.kind)) }
     }
@@ -234,9 +246,9 @@ fn is_xml(answer: &Response) -> bool {
 }
 
 /// Whether an error may only say that a folder's URL was used for what is no folder.
-fn is_no_folder(error: &Error) -> bool {
+pub(super) fn is_no_folder(error: &Error) -> bool {
     let status = error.fault.as_ref().and_then(|fault| fault.status);
-    matches!(status, Some(400 | 404 | 405 | 409 | 410 | 301 | 302 | 307 | 308))
+    matches!(status, Some(301..=308 | 400 | 403 | 405 | 409 | 500))
 }
 
 /// There is no such thing of this kind.

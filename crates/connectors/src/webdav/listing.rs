@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
-use tramontane_connector::{Cx, Entry, Error, Kind, Result};
+use tramontane_connector::{Cx, Entry, EntryKind, Error, Kind, Result};
 use tramontane_model::{NativeId, Page, PageRequest};
 
-use super::dav::{Dav, Depth, missing};
+use super::dav::{Dav, Depth, is_no_folder, missing};
 use super::path::{self, Anchor, Whose};
 use super::props::{self, Facts};
 use super::xml::is_success;
@@ -128,18 +128,11 @@ async fn children(dav: &Dav<'_>, folder: &NativeId) -> Result<Vec<Child>> {
         Ok(())
     });
     match found.await {
-        Ok(()) if no_folder && children.is_empty() => {
-            Err(missing(tramontane_connector::EntryKind::Folder))
-        }
+        Ok(()) if no_folder && children.is_empty() => Err(missing(EntryKind::Folder)),
         Ok(()) => Ok(children),
-        // What is no folder is refused in other ways than what is not there.
-        Err(error) if matches!(status_of(&error), Some(400 | 405 | 409)) => {
-            Err(missing(tramontane_connector::EntryKind::Folder).because(error))
+        Err(error) if is_no_folder(&error) && !dav.is_folder(folder).await? => {
+            Err(missing(EntryKind::Folder).because(error))
         }
         Err(error) => Err(error),
     }
-}
-
-fn status_of(error: &Error) -> Option<u16> {
-    error.fault.as_ref()?.status
 }

@@ -72,6 +72,8 @@ pub(super) struct Profile {
     pub quota: bool,
     /// Whether the server keeps properties that it does not know.
     pub properties: bool,
+    /// Whether the server refuses control characters in names.
+    pub plain_names: bool,
 }
 
 impl Profile {
@@ -88,7 +90,15 @@ impl Profile {
             _ => None,
         };
         let says = |name: &str| account.setting(name) == Some("yes");
-        Ok(Self { base, dialect, cloud, quota: says("quota"), properties: says("properties") })
+        let server = account.setting("server").unwrap_or_default();
+        Ok(Self {
+            base,
+            dialect,
+            cloud,
+            quota: says("quota"),
+            properties: says("properties"),
+            plain_names: server.starts_with("lighttpd"),
+        })
     }
 
     /// The URL of an id.

@@ -87,7 +87,7 @@ impl DavStorage {
             };
         }
         if what.kind == EntryKind::Folder && path::is_within(&id, &what.id) {
-            return Err(Error::invalid("A folder cannot be put into itself."));
+            return Err(Error::new(Kind::IntoItself, "A folder cannot be put into itself."));
         }
         let op = method.op(what.kind, parent == to.parent);
         let mut overwrite = false;
@@ -103,8 +103,14 @@ impl DavStorage {
         let folder = what.kind == EntryKind::Folder;
         let (from, to_url) = (dav.profile.url(&what.id, folder)?, dav.profile.url(&id, folder)?);
         let (name, verb) = method.words();
-        match dav.transfer(name, verb, from, &to_url, overwrite, &[]).await {
-            Ok(_) => {}
+        let hidden = matches!(method, Method::Copy) && overwrite && dav.profile.cloud.is_none();
+        let done = if hidden {
+            write::copy_over(&dav, from, &id, &to_url).await
+        } else {
+            dav.transfer(name, verb, from, &to_url, overwrite, &[]).await.map(|_| ())
+        };
+        match done {
+            Ok(()) => {}
             Err(error) if error.kind == Kind::Precondition => {
                 return Err(write::taken(&dav, &id).await);
             }

@@ -257,6 +257,23 @@ fn count(content: Content, into: &Arc<AtomicU64>) -> Content {
     Content::Stream(Body::new(counted, len).with_media_type(kind))
 }
 
+/// Copies a file over another: to a hidden name first, so that a copy that fails leaves the other as it
+/// was. (It is also what lighttpd needs, whose cache serves the old content after a `COPY`.)
+pub(super) async fn copy_over(dav: &Dav<'_>, from: Url, id: &NativeId, to: &Url) -> Result<()> {
+    let (folder, _) = path::split(id).ok_or_else(|| missing(EntryKind::File))?;
+    let hidden = path::child(&folder, &format!("{UPLOAD_PREFIX}{}", random()?));
+    let hidden = dav.profile.url(&hidden, false)?;
+    dav.transfer("copy", "COPY", from, &hidden, false, &[]).await?;
+    let mut left = Leftover { cx: dav.cx, url: Some(hidden.clone()) };
+    // The name may have gone to a folder in the meantime, which MOVE would delete.
+    if let Some(there) = dav.look_if_any(id).await?.filter(Entry::is_folder) {
+        return Err(Error::conflict(&there.name, Some(there.reference())));
+    }
+    dav.transfer("move", "MOVE", hidden, to, true, &[]).await?;
+    left.url = None;
+    Ok(())
+}
+
 /// Whether what is at the name may be replaced.
 fn allowed(there: Option<&Entry>, rule: &Rule<'_>) -> Result<()> {
     if let Some(entry) = there
