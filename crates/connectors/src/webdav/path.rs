@@ -209,6 +209,7 @@ fn under(folder: &[String], href: &Href) -> Option<Whose> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 

@@ -146,6 +146,7 @@ pub(super) fn user_in(base: &Url) -> Option<String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

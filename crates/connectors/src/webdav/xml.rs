@@ -444,4 +444,5 @@ impl<R: AsyncBufRead + Unpin> AsyncBufRead for Fuse<R> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests;
