@@ -136,6 +136,7 @@ fn content_range(text: &str) -> Option<ContentRange> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use http::HeaderMap;
     use tramontane_connector::Body;
