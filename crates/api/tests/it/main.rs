@@ -12,5 +12,6 @@ mod raw;
 mod refusals;
 mod requests;
 mod responses;
+mod sockets;
 mod tokens;
 mod uploads;
