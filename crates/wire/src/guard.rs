@@ -3,7 +3,7 @@
 //! A name is checked after DNS, on the very addresses that are then connected to, so an answer that
 //! changes between look and call changes nothing.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 use tramontane_connector::{Error, error::Kind};
@@ -20,11 +20,13 @@ struct AllowedHost {
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
     ranges: Vec<IpNet>,
+    sockets: Vec<SocketAddr>,
     hosts: Vec<AllowedHost>,
 }
 
 impl Guard {
-    /// A guard with an operator's allow list: each entry a CIDR, an address, a host, or `host:port`.
+    /// A guard with an operator's allow list: each entry a CIDR, an address, `address:port`, a host, or
+    /// `host:port`.
     ///
     /// # Errors
     /// The entry that is none of these.
@@ -35,6 +37,8 @@ impl Guard {
                 guard.ranges.push(range.trunc());
             } else if let Ok(address) = entry.trim_matches(['[', ']']).parse::<IpAddr>() {
                 guard.ranges.push(IpNet::from(address));
+            } else if let Ok(socket) = entry.parse::<SocketAddr>() {
+                guard.sockets.push(socket);
             } else {
                 guard.hosts.push(allowed_host(entry)?);
             }
@@ -72,27 +76,35 @@ impl Guard {
         }
         let port = url.port_or_known_default().unwrap_or(0);
         match url.host() {
-            Some(Host::Ipv4(address)) => self.check_address(IpAddr::V4(address)),
-            Some(Host::Ipv6(address)) => self.check_address(IpAddr::V6(address)),
+            Some(Host::Ipv4(address)) => self.check_socket(IpAddr::V4(address), port),
+            Some(Host::Ipv6(address)) => self.check_socket(IpAddr::V6(address), port),
             Some(Host::Domain(name)) => self.check_name(name, port),
             None => Err(Error::invalid("The URL has no host.")),
         }
     }
 
-    /// Checks an address.
+    /// Checks a written address that is to be called on this port.
     ///
     /// # Errors
     /// `Guarded`, with words that say which setting allows it.
-    pub fn check_address(&self, address: IpAddr) -> Result<(), Error> {
-        if self.allows_address(address) { Ok(()) } else { Err(refusal(&address.to_string())) }
+    pub fn check_socket(&self, address: IpAddr, port: u16) -> Result<(), Error> {
+        let named = SocketAddr::new(unwrap(address), port);
+        if self.allows_address(address) || self.sockets.contains(&named) {
+            return Ok(());
+        }
+        Err(refusal(&address.to_string()))
     }
 
-    /// Checks a name that is to be called on this port, before DNS.
+    /// Checks a name or written address that is to be called on this port, before DNS.
     ///
     /// # Errors
-    /// `Guarded` when the operator allowed the name on another port only.
+    /// `Guarded` when the address may not be called, or the operator allowed the name on another port
+    /// only.
     pub fn check_name(&self, name: &str, port: u16) -> Result<(), Error> {
         let name = name.trim_end_matches('.');
+        if let Ok(address) = name.trim_matches(['[', ']']).parse::<IpAddr>() {
+            return self.check_socket(address, port);
+        }
         let mut known =
             self.hosts.iter().filter(|host| host.name.eq_ignore_ascii_case(name)).peekable();
         if known.peek().is_none() || known.any(|host| host.port.is_none_or(|only| only == port)) {
@@ -261,7 +273,9 @@ mod tests {
 
     #[test]
     fn an_operator_allows_ranges_and_hosts() -> Result<(), String> {
-        let entries = ["10.1.0.0/16", "127.0.0.1", "files.local:8443", "::1"].map(String::from);
+        let entries =
+            ["10.1.0.0/16", "127.0.0.1", "files.local:8443", "::1", "10.9.9.9:81", "[fd00::1]:82"];
+        let entries = entries.map(String::from);
         let guard = Guard::allowing(&entries)?;
         let check = |url: &str| Url::parse(url).is_ok_and(|url| guard.check_url(&url).is_ok());
         assert!(check("http://10.1.2.3/"));
@@ -269,6 +283,8 @@ mod tests {
         assert!(check("http://127.0.0.1:9000/"));
         assert!(!check("http://127.0.0.2/"));
         assert!(check("http://[::1]/"));
+        assert!(check("http://10.9.9.9:81/") && check("http://[fd00::1]:82/"));
+        assert!(!check("http://10.9.9.9/") && !check("http://[fd00::1]/"));
         assert!(check("https://files.local:8443/"));
         assert!(!check("https://files.local:22/"));
         assert!(guard.allows_name("FILES.local."));
