@@ -8,6 +8,7 @@ mod encode;
 mod migrate;
 mod rotate_keys;
 mod serve;
+mod services;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Command> {
         app::command(),
         account::command(),
         config::command(),
+        services::command(),
         doctor::command(),
         migrate::command(),
         rotate_keys::command(),
@@ -46,6 +48,7 @@ pub async fn run(
         "app" => app::run(matches, config, output).await,
         "account" => account::run(matches, config, output).await,
         "config" => config::run(matches, &config, output),
+        "services" => services::run(matches, output),
         "doctor" => doctor::run(matches, config, output).await,
         "migrate" => migrate::run(config, output).await,
         "rotate-keys" => rotate_keys::run(config, output).await,

@@ -19,16 +19,15 @@ fn json(output: &Output) -> serde_json::Value {
 }
 
 #[test]
-fn the_configuration_reference_is_what_the_binary_knows() {
+fn generated_pages_are_what_the_binary_knows() {
     let folder = tempfile::tempdir().unwrap();
-    let known = tramontane(folder.path(), &["config", "--markdown"]);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
-    let written = std::fs::read_to_string(path).unwrap();
-    assert_eq!(
-        String::from_utf8_lossy(&known.stdout),
-        written,
-        "run `tramontane config --markdown > docs/configuration.md`"
-    );
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    for (command, page) in [("config", "configuration.md"), ("services", "capabilities.md")] {
+        let known = tramontane(folder.path(), &[command, "--markdown"]);
+        let written = std::fs::read_to_string(docs.join(page)).unwrap();
+        let known = String::from_utf8_lossy(&known.stdout);
+        assert_eq!(known, written, "run `tramontane {command} --markdown > docs/{page}`");
+    }
 }
 
 #[test]
