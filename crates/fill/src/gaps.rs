@@ -95,14 +95,14 @@ pub const GAPS: &[Gap] = &[
     ),
     gap(
         Op::FolderRename,
-        &[Op::FolderCopy, Op::FolderDelete],
+        &[Op::FolderCopy, Op::FileDelete, Op::FolderDelete],
         "copy_and_delete",
         "Copied under the new name, then deleted. The ids change.",
         "copy, verify, delete the source",
     ),
     gap(
         Op::FolderMove,
-        &[Op::FolderCopy, Op::FolderDelete],
+        &[Op::FolderCopy, Op::FileDelete, Op::FolderDelete],
         "copy_and_delete",
         "Copied to the new folder, then deleted. The ids change.",
         "copy, verify, delete the source",

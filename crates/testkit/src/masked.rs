@@ -75,6 +75,11 @@ impl Masked {
     }
 }
 
+const TRASH: &[Op] = &[Op::TrashList, Op::TrashRestore];
+const PERMISSIONS: &[Op] =
+    &[Op::PermissionsList, Op::FilePermissionsWrite, Op::FolderPermissionsWrite];
+const PROPERTIES: &[Op] = &[Op::PropertiesList, Op::PropertiesUpdate, Op::PropertiesDeleteAll];
+
 const fn by_kind(kind: EntryKind, file: [Op; 2], folder: [Op; 2]) -> [Op; 2] {
     match kind {
         EntryKind::File => file,
@@ -88,6 +93,12 @@ impl Storage for Masked {
         let mut abilities = self.inner.abilities(account);
         for op in self.without.iter() {
             abilities.native = abilities.native.without(op);
+        }
+        // A part comes as a whole or not at all.
+        for part in [TRASH, PERMISSIONS, PROPERTIES] {
+            if part.iter().any(|op| self.without.has(*op)) {
+                abilities.native = part.iter().fold(abilities.native, |left, op| left.without(*op));
+            }
         }
         abilities
     }
@@ -207,7 +218,7 @@ impl Storage for Masked {
     }
 
     fn trash(&self) -> Option<&dyn Trash> {
-        self.part(&[Op::TrashList, Op::TrashRestore], self.inner.trash())
+        self.part(TRASH, self.inner.trash())
     }
 
     fn versions(&self) -> Option<&dyn Versions> {
@@ -215,12 +226,10 @@ impl Storage for Masked {
     }
 
     fn permissions(&self) -> Option<&dyn Permissions> {
-        let ops = [Op::PermissionsList, Op::FilePermissionsWrite, Op::FolderPermissionsWrite];
-        self.part(&ops, self.inner.permissions())
+        self.part(PERMISSIONS, self.inner.permissions())
     }
 
     fn properties(&self) -> Option<&dyn Properties> {
-        let ops = [Op::PropertiesList, Op::PropertiesUpdate, Op::PropertiesDeleteAll];
-        self.part(&ops, self.inner.properties())
+        self.part(PROPERTIES, self.inner.properties())
     }
 }

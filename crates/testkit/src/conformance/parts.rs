@@ -19,7 +19,7 @@ suite! {
     parts_in_any_order_and_again [FileCreate, MultipartCreate];
     parts_that_are_given_up_leave_nothing [FileCreate, MultipartCreate];
     properties_are_kept [FileCreate, PropertiesList, PropertiesUpdate];
-    the_trash_gives_back [FileCreate, TrashList, TrashRestore];
+    the_trash_gives_back [FileCreate, FileDelete, TrashList, TrashRestore];
     versions_are_kept [FileCreate, FileUpdate, VersionsList];
     permissions_are_told_and_changed [FileCreate, PermissionsList, FilePermissionsWrite];
 }
