@@ -33,6 +33,7 @@ pub mod path;
 pub mod problem;
 mod public;
 pub mod query;
+mod quotes;
 pub mod rate;
 pub mod render;
 pub mod route;

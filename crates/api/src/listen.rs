@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::front::{Front, Peer};
 use crate::limits::ApiLimits;
+use crate::quotes::{Mended, Mending};
 
 /// How long to wait when the machine gives no more connections (too many files open).
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
@@ -79,7 +80,10 @@ async fn connection(
         tracing::debug!(%error, "the connection was gone before it began");
         return;
     }
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+    let mended = Mended::default();
+    let stream = Mending::new(stream, mended.clone());
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        mended.restore(request.uri_mut());
         let front = front.clone();
         async move {
             let mut request: Request = request.map(Body::new);

@@ -67,6 +67,26 @@ async fn a_request_line_of_32_kib_is_read() {
 }
 
 #[tokio::test]
+async fn t16_bare_quotes_in_a_query_are_read() {
+    let house = House::new().await;
+    house.account("x\"y").await;
+    let (address, ..) = listening(&house).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for _ in 0..2 {
+        for (query, total) in
+            [("account=x\"y", 1), ("account=x!y", 0), ("account=x%22y&z={\"|}", 1)]
+        {
+            let text = format!(
+                "GET /v1/accounts?{query} HTTP/1.1\r\nHost: a\r\nAuthorization: APIKey {}\r\n\r\n",
+                house.api_key
+            );
+            let reply = ask(&mut stream, &text).await;
+            assert!(reply.contains(&format!("\"total\":{total}")), "{query}: {reply}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn uploads_are_continued_and_chunked_bodies_read() {
     let house = House::new().await;
     let account = house.account("one").await;
