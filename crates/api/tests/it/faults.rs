@@ -289,13 +289,13 @@ fn no_id_cursor_header_or_path_is_a_fault_of_ours() {
         6,
     );
     let config =
-        ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() };
+        ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() };
     block(async {
         let house = House::new().await;
         let account = house.account("one").await;
         let known = house.file(account, "a.txt", b"abc").await;
         let mut runner = proptest::test_runner::TestRunner::new(config);
-        for _ in 0..20 {
+        for _ in 0..8 {
             let tree = texts.new_tree(&mut runner).unwrap();
             let texts = tree.current();
             let escaped: Vec<String> = texts
