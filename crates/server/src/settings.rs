@@ -176,8 +176,6 @@ settings! {
     previous_master_keys: Vec<SecretString> = "";
     /// Private addresses that services may be reached on, comma-separated: a CIDR (10.0.0.0/8), an address, or host:port. All other private, loopback and link-local addresses are refused.
     allow_addresses: Vec<String> = "";
-    /// Folders below which applications may connect folders of this machine through the API, comma-separated. Operators may connect any folder from the shell.
-    local_roots: Vec<PathBuf> = "";
     /// A file of PEM certificates that are trusted for services beside the built-in ones: an organisation's own authority.
     extra_ca_file: Option<PathBuf> = "";
     /// What is logged: error, warn, info, debug, trace, or a filter like info,tramontane_wire=debug.
@@ -208,8 +206,6 @@ settings! {
     application_requests_per_minute: u64 = "0";
     /// Requests that one account may get in a minute; 0 for no limit.
     account_requests_per_minute: u64 = "0";
-    /// Requests that one address may make in a minute to public endpoints: links, drops, upload URLs.
-    public_requests_per_minute: u64 = "600";
     /// The most items that a recursive listing, search or copy without a task walks through.
     walk_items: u64 = "100000";
     /// The most bytes of disk that spooled uploads may take together.
