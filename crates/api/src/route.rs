@@ -223,7 +223,9 @@ impl Routes {
             std::future::ready(problem.allow(methods))
         };
         together = together.fallback(wrong_method);
-        self.router = self.router.route(path, together.layer(Mark(path)));
+        let around = axum::middleware::from_fn(crate::writes::around);
+        let together = together.layer(around).layer(Mark(path));
+        self.router = self.router.route(path, together);
         self
     }
 

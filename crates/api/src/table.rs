@@ -8,7 +8,7 @@ use crate::multipart::{self, handlers as parts};
 use crate::objects::File;
 use crate::public::{config, drop, link, upload};
 use crate::route::{Content, Endpoint, Routes, delete, get, patch, post, put};
-use crate::v1::{tasks, tokens};
+use crate::v1::{batch, tasks, tokens};
 
 const OK: StatusCode = StatusCode::OK;
 const CREATED: StatusCode = StatusCode::CREATED;
@@ -100,6 +100,14 @@ fn part_routes() -> Routes {
 
 fn task_routes() -> Routes {
     Routes::default()
+        .at(
+            "/v1/accounts/{account}/storage/batch",
+            [post("runBatch", batch::run)
+                .says("Up to 100 operations on metadata, in order, not atomic.")
+                .takes(WRITE)
+                .json::<batch::NewBatch>()
+                .gives::<batch::BatchAnswer>(OK)],
+        )
         .at(
             "/v1/accounts/{account}/tasks",
             [get("listTasks", tasks::list)

@@ -108,6 +108,8 @@ pub enum Payload {
         name: String,
         /// In bytes.
         size: u64,
+        /// SHA-256 in hex, when it was computed.
+        sha256: Option<String>,
     },
 }
 
@@ -144,7 +146,7 @@ mod tests {
             path: "/storage/files".into(),
             query: "overwrite=true".into(),
             headers: BTreeMap::from([("content-type".into(), "text/plain".into())]),
-            payload: Payload::Spooled { name: "tsk_1".into(), size: 7 },
+            payload: Payload::Spooled { name: "tsk_1".into(), size: 7, sha256: None },
             caller: serde_json::json!({"application": "a"}),
         };
         let text = serde_json::to_string(&operation).unwrap();

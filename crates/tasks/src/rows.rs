@@ -154,10 +154,10 @@ pub(crate) async fn add_items(
         .iter()
         .map(|item| TaskItem {
             task: held.id.clone(),
-            item: item.name.clone(),
+            item: item.key.clone(),
             number: i64::try_from(item.number).unwrap_or(i64::MAX),
             status: item.status.as_str().to_owned(),
-            detail: json!({"id": item.id, "error": item.error}),
+            detail: json!({"name": item.name, "id": item.id, "error": item.error}),
             modified: now.micros(),
         })
         .collect();
@@ -171,7 +171,8 @@ pub(crate) fn read_item(row: TaskItem) -> Item {
         status: ItemStatus::parse(&row.status).unwrap_or(ItemStatus::Failed),
         id: text("id"),
         error: row.detail.get("error").filter(|error| !error.is_null()).cloned(),
-        name: row.item,
+        name: text("name").unwrap_or_default(),
+        key: row.item,
     }
 }
 

@@ -102,7 +102,9 @@ pub struct Item {
     /// From 0, in the order in which they ended. Set by [`crate::Work::report`].
     #[serde(default)]
     pub number: u64,
-    /// What it was, unique in its task: a path or an id.
+    /// What it was, unique in its task: its id, or its place among the requests of a batch.
+    pub key: String,
+    /// What people know it by.
     pub name: String,
     /// Whether it was done, left out, or failed.
     pub status: ItemStatus,

@@ -139,8 +139,8 @@ impl Work {
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn item_outcome(&self, name: &str) -> Result<Option<Item>> {
-        let row = task_items::find(&self.db, &self.held.id, name).await?;
+    pub async fn item_outcome(&self, key: &str) -> Result<Option<Item>> {
+        let row = task_items::find(&self.db, &self.held.id, key).await?;
         Ok(row.map(rows::read_item))
     }
 

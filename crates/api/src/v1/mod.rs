@@ -1,6 +1,7 @@
 //! Handlers, one file per noun.
 
 pub mod accounts;
+pub(crate) mod batch;
 pub mod capabilities;
 pub mod conflict;
 pub mod download;

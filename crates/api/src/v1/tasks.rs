@@ -44,6 +44,7 @@ pub(crate) struct Info {
 /// The outcome of one item.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ItemObject {
+    item: String,
     name: String,
     r#type: &'static str,
     api: &'static str,
@@ -161,6 +162,7 @@ pub(crate) async fn items(account: Account, query: Query) -> Answer {
 
 fn item_view(item: Item) -> ItemObject {
     ItemObject {
+        item: item.key,
         name: item.name,
         r#type: "task_item",
         api: "core",

@@ -254,6 +254,15 @@ impl Metadata {
         })
     }
 
+    /// The JSON that it was read from.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "parent_id": self.parent_id, "name": self.name, "mime_type": self.mime_type,
+            "size": self.size, "modified": self.modified.map(|at| at.to_string()),
+        })
+    }
+
     /// The place that it names, checked.
     ///
     /// # Errors

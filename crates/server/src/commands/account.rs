@@ -131,9 +131,11 @@ async fn connect(house: &House, matches: &ArgMatches, output: Output) -> anyhow:
     let new = NewToken { label: "made by the operator".into(), ..NewToken::default() };
     let token = house.directory.create_token(&app.id, id, &Access::everything(), new).await?;
     let mut value = shown(&imported.opened.row);
-    value["token"] = Value::from(token.token.expose_secret());
+    if let Some(members) = value.as_object_mut() {
+        members.insert("token".into(), Value::from(token.token.expose_secret()));
+    }
     if let Some(member) = text("print") {
-        let member = &value[member.as_str()];
+        let member = &value.get(member.as_str()).cloned().unwrap_or_default();
         return output.print(member, |member| {
             member.as_str().map_or_else(|| member.to_string(), str::to_owned)
         });

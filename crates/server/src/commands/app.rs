@@ -95,7 +95,9 @@ async fn create(directory: &Directory, matches: &ArgMatches, output: Output) -> 
         }
     };
     let mut value = shown(&app);
-    value["api_key"] = Value::from(key.expose_secret());
+    if let Some(members) = value.as_object_mut() {
+        members.insert("api_key".into(), Value::from(key.expose_secret()));
+    }
     output.print(&value, members)
 }
 

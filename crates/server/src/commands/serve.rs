@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tramontane_accounts::{Directory, FirstRun};
-use tramontane_api::Front;
+use tramontane_api::{Front, TaskExecutor};
 use tramontane_fill::Spool;
 use tramontane_store::sweep::Retention;
 use tramontane_store::{Journal, Pace};
@@ -73,8 +73,14 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
         serve_operations(address, router(operations, true), stop.clone()).await?;
     }
     keep_up(&house.directory, &spool, settings.request_log_days, &stop);
+    let drain = Duration::from_secs(settings.drain_seconds);
+    let executor = Arc::new(TaskExecutor::new(front.clone()));
+    let (tasks, told) = (built.tasks.clone(), stop.clone());
+    let tasks = tokio::spawn(async move { tasks.serve(executor, told, drain).await });
+    tokio::spawn(tramontane_api::housekeeping::run(built.app.clone(), stop.clone()));
     tramontane_api::listen::serve(listener, front, stop.clone()).await?;
     stop.cancel();
+    tasks.await.context("The tasks did not end")?;
     journal.flush().await;
     drop((built.app, journal));
     // Whatever still holds the journal is cut off; all that was recorded is written.

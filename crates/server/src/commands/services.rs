@@ -11,6 +11,9 @@ use tramontane_model::{AccountId, Op, Support};
 use crate::output::Output;
 use crate::wiring::registry;
 
+/// A service and how it supports each operation.
+type Row<'a> = (&'a dyn Connector, Vec<(Op, Support)>);
+
 /// The command.
 pub fn command() -> Command {
     Command::new("services").about("List the services and what each can do").arg(
@@ -27,7 +30,7 @@ pub fn command() -> Command {
 /// When standard output is closed.
 pub fn run(matches: &ArgMatches, output: Output) -> anyhow::Result<ExitCode> {
     let registry = registry();
-    let services: Vec<(&dyn Connector, Vec<(Op, Support)>)> = registry
+    let services: Vec<Row<'_>> = registry
         .iter()
         .map(|connector| (connector.as_ref(), support(connector.as_ref())))
         .collect();
@@ -67,7 +70,7 @@ fn support(connector: &dyn Connector) -> Vec<(Op, Support)> {
     gaps::support(&storage.abilities(&account)).into_iter().collect()
 }
 
-fn lines(services: &[(&dyn Connector, Vec<(Op, Support)>)]) -> String {
+fn lines(services: &[Row<'_>]) -> String {
     let mut text = String::new();
     for (connector, support) in services {
         let count = |word: &str| support.iter().filter(|(_, how)| how.as_str() == word).count();
@@ -84,7 +87,7 @@ fn lines(services: &[(&dyn Connector, Vec<(Op, Support)>)]) -> String {
 }
 
 /// The table, as `docs/capabilities.md` holds it.
-fn table(services: &[(&dyn Connector, Vec<(Op, Support)>)]) -> String {
+fn table(services: &[Row<'_>]) -> String {
     let mut text = String::from(
         "# Capabilities\n\n\
          What each service can do: **native** (the service does it), emulated (Tramontane builds it from what is \

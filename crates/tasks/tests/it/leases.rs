@@ -21,7 +21,8 @@ async fn dies_over(house: &House, node: &str, kind: Kind) -> (String, Arc<Work>)
             work.note(&json!({"name": "a (1).txt"})).await.unwrap();
             work.report(Item {
                 number: 0,
-                name: "/first".into(),
+                key: "/first".into(),
+                name: "first".into(),
                 status: ItemStatus::Done,
                 id: None,
                 error: None,
@@ -108,7 +109,8 @@ async fn a_zombie_can_write_nothing() {
                 assert!(zombie.stopped());
                 let outcome = Item {
                     number: 0,
-                    name: "/zombie".into(),
+                    key: "/zombie".into(),
+                    name: "zombie".into(),
                     status: ItemStatus::Done,
                     id: None,
                     error: None,
@@ -124,7 +126,7 @@ async fn a_zombie_can_write_nothing() {
         assert_eq!(task.outcome, Some(ok(json!({"by": "b"}))));
         let all = tramontane_store::Slice::first(10);
         let (total, items) = other.items(account(1), &id, None, all).await.unwrap();
-        assert_eq!((total, items[0].name.as_str()), (1, "/first"));
+        assert_eq!((total, items[0].key.as_str()), (1, "/first"));
         house
     })
     .await;

@@ -9,8 +9,8 @@ use tramontane_tasks::{Error, Executor, Item, ItemStatus, Kind, Outcome, State};
 
 use crate::house::{Script, account, ok, on_each_engine, submit};
 
-fn item(name: &str, status: ItemStatus) -> Item {
-    Item { number: 0, name: name.into(), status, id: None, error: None }
+fn item(key: &str, status: ItemStatus) -> Item {
+    Item { number: 0, key: key.into(), name: key.into(), status, id: None, error: None }
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn a_task_waits_runs_and_keeps_its_result() {
         assert_eq!((task.counts.items_done, task.counts.items_total), (2, Some(2)));
         let failed = Some(ItemStatus::Failed);
         let (total, items) = tasks.items(account(1), &id, failed, Slice::first(10)).await.unwrap();
-        assert_eq!((total, items[0].name.as_str(), items[0].number), (1, "/b", 1));
+        assert_eq!((total, items[0].key.as_str(), items[0].number), (1, "/b", 1));
         house
     })
     .await;
