@@ -1,5 +1,7 @@
 //! The `tramontane` binary: reads the settings, wires the house and runs one command.
 
+#![expect(unreachable_pub, reason = "a binary has no outside; pub says what a module offers")]
+
 mod commands;
 mod config;
 mod lifecycle;
