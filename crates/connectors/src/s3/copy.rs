@@ -8,7 +8,8 @@ use tramontane_model::NativeId;
 use super::client::{Client, Condition, Written};
 use super::fault::is_not_implemented;
 use super::place::Object;
-use super::write::{STEP, Spot, Unfinished, write_error};
+use super::uploads::Unfinished;
+use super::write::{STEP, Spot, write_error};
 
 /// The largest object that S3 copies in one request.
 const ONE_COPY: u64 = 5 << 30;

@@ -5,8 +5,9 @@ use tramontane_connector::storage::DeleteOptions;
 use tramontane_connector::{Error, Result};
 use tramontane_model::NativeId;
 
-use super::client::{Client, Condition, ListHow, MAX_KEYS};
+use super::client::{Client, Condition, MAX_KEYS};
 use super::fault::is_not_implemented;
+use super::operations::ListHow;
 use super::place::{Folder, Object, missing};
 use super::write::{check_condition, marker};
 

@@ -33,6 +33,9 @@ impl Said {
     }
 }
 
+const ELSEWHERE: &str =
+    "The bucket is in another region, and the service did not say which: set \"region\".";
+
 /// The error that a refusal stands for.
 pub(super) fn fault(status: u16, headers: &HeaderMap, said: &Said) -> Error {
     let code = said.code.as_deref().unwrap_or_default();
@@ -74,10 +77,9 @@ pub(super) fn fault(status: u16, headers: &HeaderMap, said: &Said) -> Error {
             Kind::Unavailable,
             "The clocks of this server and of the service differ by more than 15 minutes.",
         )),
-        "PermanentRedirect" | "TemporaryRedirect" | "IllegalLocationConstraintException" => Some((
-            Kind::Unavailable,
-            "The bucket is in another region, and the service did not say which: set \"region\".",
-        )),
+        "PermanentRedirect" | "TemporaryRedirect" | "IllegalLocationConstraintException" => {
+            Some((Kind::Unavailable, ELSEWHERE))
+        }
         "SlowDown"
         | "TooManyRequests"
         | "RequestLimitExceeded"
@@ -108,6 +110,8 @@ pub(super) fn fault(status: u16, headers: &HeaderMap, said: &Said) -> Error {
             Some((Kind::Broken, "The content was damaged on its way to the service."))
         }
         "NotImplemented" => Some((Kind::Broken, "The service cannot do this.")),
+        // A HEAD that was redirected has no words.
+        "" if matches!(status, 301 | 307) => Some((Kind::Unavailable, ELSEWHERE)),
         _ => None,
     };
     if let Some((kind, message)) = known {

@@ -7,7 +7,8 @@ use tramontane_connector::{Entry, Error, Result};
 use tramontane_model::{NativeId, Op, Page, PageRequest};
 
 use super::answer::Row;
-use super::client::{Client, ListHow, MAX_KEYS};
+use super::client::{Client, MAX_KEYS};
+use super::operations::ListHow;
 use super::place::{Folder, Object, missing, parent_prefix};
 
 impl Client<'_> {

@@ -7,14 +7,18 @@ mod delete;
 mod fault;
 mod learned;
 mod list;
+mod operations;
 mod place;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod scenes;
 mod sessions;
 mod sign;
 mod storage;
 mod tags;
 mod target;
+mod uploads;
 mod versions;
 mod write;
 mod xml;
@@ -29,8 +33,9 @@ use tramontane_connector::{
 };
 use url::Url;
 
-use client::{Client, ListHow};
+use client::Client;
 use learned::Learned;
+use operations::ListHow;
 use sign::Signer;
 use storage::S3Storage;
 use target::{DEFAULT_REGION, Target};

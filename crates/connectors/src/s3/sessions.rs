@@ -9,7 +9,8 @@ use super::client::{Client, Condition, Load};
 use super::fault::says;
 use super::place::Object;
 use super::storage::S3Storage;
-use super::write::{Spot, described, guessed, part_size, write_error};
+use super::uploads::part_size;
+use super::write::{Spot, described, guessed, write_error};
 
 /// What a session is kept as.
 #[derive(Serialize, Deserialize)]
