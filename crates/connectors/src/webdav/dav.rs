@@ -110,11 +110,13 @@ impl<'a> Dav<'a> {
         match self.look(id, false).await {
             Ok(entry) => Ok(Some(entry)),
             Err(error) if error.is_not_found() => Ok(None),
-            // Below a file some servers forbid to look.
-            Err(error) if error.kind == Kind::Forbidden => match path::split(id) {
-                Some((parent, _)) if !self.is_folder(&parent).await? => Ok(None),
-                _ => Err(error),
-            },
+            // Below a file some servers forbid to look, and some call the request bad.
+            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Invalid) => {
+                match path::split(id) {
+                    Some((parent, _)) if !self.is_folder(&parent).await? => Ok(None),
+                    _ => Err(error),
+                }
+            }
             Err(error) => Err(error),
         }
     }

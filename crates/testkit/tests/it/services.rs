@@ -27,6 +27,16 @@ async fn prove(
     fields: &[(&str, &str)],
     below: Option<&str>,
 ) {
+    prove_at_length(connector, number, fields, below, true).await;
+}
+
+async fn prove_at_length(
+    connector: Arc<dyn Connector>,
+    number: i64,
+    fields: &[(&str, &str)],
+    below: Option<&str>,
+    slow: bool,
+) {
     let spool = tempfile::tempdir().unwrap();
     let service =
         Service::connect(connector, number, fields, Spool::new(spool.path())).await.unwrap();
@@ -34,7 +44,7 @@ async fn prove(
         Some(folder) => service.below(folder),
         None => service,
     };
-    let proof = service.prove(true).await.unwrap();
+    let proof = service.prove(slow).await.unwrap();
     eprintln!("{} checks passed, {} operations masked in turn", proof.passed, proof.masks);
     if let Err(failures) = proof.check() {
         panic!("{failures}");
@@ -73,4 +83,36 @@ async fn an_sftp_server_behaves() {
         fields.push(("password", password));
     }
     prove(Arc::new(tramontane_connectors::sftp::Sftp::default()), 3, &fields, None).await;
+}
+
+/// The slow checks cost minutes over WebDAV, so that one server must do for them.
+async fn prove_webdav(variable: &str, number: i64, slow: bool) {
+    let Some(url) = given(variable) else { return };
+    let mut url = url::Url::parse(&url).unwrap();
+    let (user, password) = (url.username().to_owned(), url.password().unwrap().to_owned());
+    url.set_username("").unwrap();
+    url.set_password(None).unwrap();
+    let fields = [("url", url.as_str()), ("username", &user), ("password", &password)];
+    let connector = Arc::new(tramontane_connectors::webdav::WebDav::default());
+    prove_at_length(connector, number, &fields, None, slow).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webdav_server_of_python_behaves() {
+    prove_webdav("TRAMONTANE_TEST_WEBDAV", 4, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apache_with_digest_behaves() {
+    prove_webdav("TRAMONTANE_TEST_WEBDAV_APACHE", 5, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lighttpd_behaves() {
+    prove_webdav("TRAMONTANE_TEST_WEBDAV_LIGHTTPD", 6, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webdav_server_of_go_behaves() {
+    prove_webdav("TRAMONTANE_TEST_WEBDAV_RCLONE", 7, true).await;
 }
