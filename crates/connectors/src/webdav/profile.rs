@@ -74,6 +74,9 @@ pub(super) struct Profile {
     pub properties: bool,
     /// Whether the server refuses control characters in names.
     pub plain_names: bool,
+    /// Whether the server decodes a `Destination` before it takes it apart, so that a name with `?`,
+    /// `;` or a line break arrives cut short (WsgiDAV).
+    cuts_destinations: bool,
 }
 
 impl Profile {
@@ -98,7 +101,13 @@ impl Profile {
             quota: says("quota"),
             properties: says("properties"),
             plain_names: server.starts_with("lighttpd"),
+            cuts_destinations: server.starts_with("WsgiDAV"),
         })
+    }
+
+    /// Whether `MOVE` and `COPY` can be trusted to reach this place.
+    pub(super) fn takes_destination(&self, id: &NativeId) -> bool {
+        !self.cuts_destinations || !id.as_str().contains(['?', ';', '\t', '\n', '\r'])
     }
 
     /// The URL of an id.

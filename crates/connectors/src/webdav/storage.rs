@@ -90,6 +90,9 @@ impl DavStorage {
             return Err(Error::new(Kind::IntoItself, "A folder cannot be put into itself."));
         }
         let op = method.op(what.kind, parent == to.parent);
+        if !dav.profile.takes_destination(&id) {
+            return Err(Error::declined(op));
+        }
         let mut overwrite = false;
         if conflict == Conflict::Replace
             && let Some(there) = dav.look_if_any(&id).await?

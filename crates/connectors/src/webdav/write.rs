@@ -115,9 +115,12 @@ async fn write(
 ) -> Result<Entry> {
     let streamed = matches!(content, Content::Stream(_));
     let replaces = rule.conflict == Conflict::Replace || rule.if_match.is_some();
+    let can_move = dav.profile.takes_destination(id);
     // A conflict that is there already need not cost an upload.
-    if replaces || streamed {
-        allowed(dav.look_if_any(id).await?.as_ref(), rule)?;
+    let mut there = None;
+    if replaces || streamed || !can_move {
+        there = dav.look_if_any(id).await?;
+        allowed(there.as_ref(), rule)?;
     }
     if streamed {
         settle(dav, auth).await?;
@@ -125,6 +128,16 @@ async fn write(
     let (len, url) = (content.len(), dav.profile.url(id, false)?);
     if dav.profile.dialect.has_oc_props() || (replaces && !streamed) {
         put_in_place(dav, url, content, id, rule).await?;
+    } else if !can_move {
+        let made = there.is_none().then(|| url.clone());
+        let mut left = Leftover { cx: dav.cx, url: made };
+        let put = put_in_place(dav, url, content, id, rule).await;
+        // What a refusal leaves is not ours to delete.
+        if put.as_ref().map_or_else(|error| error.fault.is_some() || error.is_conflict(), |()| true)
+        {
+            left.url = None;
+        }
+        put?;
     } else {
         put_and_move(dav, &url, content, id, rule).await?;
     }

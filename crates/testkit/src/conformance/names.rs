@@ -13,7 +13,7 @@ suite! {
     two_normal_forms_are_kept_apart_or_refused [FileCreate];
     the_longest_name_is_taken [FileCreate];
     a_name_that_is_too_long_is_refused [FileCreate];
-    renaming_between_awkward_names [FileCreate, FileRename];
+    renaming_between_awkward_names [FileCreate, FileRename, FileDelete];
 }
 
 const AWKWARD: &[&str] = &[
