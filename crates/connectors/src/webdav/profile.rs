@@ -59,6 +59,9 @@ impl Cloud {
     }
 }
 
+/// Servers that are known to keep to the rules of `MKCOL`.
+const KNOWN: &[&str] = &["Apache", "WsgiDAV", "lighttpd", "nginx", "Microsoft-IIS"];
+
 /// What is known of an account's server.
 #[derive(Clone, Debug)]
 pub(super) struct Profile {
@@ -74,6 +77,8 @@ pub(super) struct Profile {
     pub properties: bool,
     /// Whether the server refuses control characters in names.
     pub plain_names: bool,
+    /// Whether the server is known to refuse `MKCOL` where something is already.
+    pub refuses_mkcol: bool,
     /// Whether the server decodes a `Destination` before it takes it apart, so that a name with `?`,
     /// `;` or a line break arrives cut short (WsgiDAV).
     cuts_destinations: bool,
@@ -101,6 +106,8 @@ impl Profile {
             quota: says("quota"),
             properties: says("properties"),
             plain_names: server.starts_with("lighttpd"),
+            refuses_mkcol: dialect.has_oc_props()
+                || KNOWN.iter().any(|known| server.starts_with(known)),
             cuts_destinations: server.starts_with("WsgiDAV"),
         })
     }

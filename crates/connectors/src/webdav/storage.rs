@@ -205,6 +205,11 @@ impl Storage for DavStorage {
     async fn create_folder(&self, cx: &Cx, at: &Place) -> Result<Entry> {
         let dav = Dav::of(cx)?;
         let id = path::at(at)?;
+        if !dav.profile.refuses_mkcol
+            && let Some(there) = dav.look_if_any(&id).await?
+        {
+            return Err(Error::conflict(&at.name, Some(there.reference())));
+        }
         let answer = cx.send(Dav::request("mkcol", "MKCOL", dav.profile.url(&id, true)?)).await?;
         self.listings.forget(cx, &at.parent);
         if answer.status.is_success() {
