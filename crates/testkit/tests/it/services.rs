@@ -114,5 +114,5 @@ async fn a_lighttpd_behaves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webdav_server_of_go_behaves() {
-    prove_webdav("TRAMONTANE_TEST_WEBDAV_RCLONE", 7, false).await;
+    prove_webdav("TRAMONTANE_TEST_WEBDAV_RCLONE", 7, true).await;
 }
