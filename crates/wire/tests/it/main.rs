@@ -1,5 +1,5 @@
 //! The wire against small servers of our own: what it retries, refuses, follows and gives up.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bodies;
 mod house;
