@@ -1,5 +1,6 @@
 //! The behaviour suite over every connector: in memory, on disk, and against real servers.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod nextcloud;
 mod s3;
 mod services;

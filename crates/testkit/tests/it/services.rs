@@ -30,7 +30,7 @@ async fn prove(
     prove_at_length(connector, number, fields, below, true).await;
 }
 
-async fn prove_at_length(
+pub(crate) async fn prove_at_length(
     connector: Arc<dyn Connector>,
     number: i64,
     fields: &[(&str, &str)],

@@ -23,7 +23,7 @@ const TOTAL: HeaderName = HeaderName::from_static("oc-total-length");
 
 /// Nextcloud takes parts of 5 MiB to 5 GiB, at most ten thousand of them.
 const MIN_PART: u64 = 10 << 20;
-const UNSIZED_PART: u64 = 64 << 20;
+const UNSIZED_PART: u64 = 32 << 20;
 const MAX_PARTS: u64 = 10_000;
 
 /// What a session needs to go on.
