@@ -38,6 +38,7 @@ pub fn with_flags(command: Command) -> Command {
             .global(true)
             .hide_env_values(true)
             .hide_short_help(!matches!(key.name, "data_dir" | "listen" | "database_url"))
+            .allow_negative_numbers(true)
             .help_heading("Settings")
             .help(key.help)
     });

@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("fill", &["model", "connector"]),
     ("connectors", &["model", "connector"]),
     ("accounts", &["model", "connector", "vault", "store"]),
-    ("tasks", &["model", "store"]),
+    ("tasks", &["model", "vault", "store"]),
     ("api", &["model", "connector", "fill", "vault", "store", "accounts", "tasks"]),
     (
         "server",
