@@ -48,7 +48,7 @@ pub struct Doc {
     pub id: &'static str,
     /// One line.
     pub summary: &'static str,
-    /// Names of query and header parameters; see [`crate::openapi::PARAMS`].
+    /// Names of query and header parameters; the table is in `openapi.rs`.
     pub params: Vec<&'static str>,
     /// What it takes, by media type; a schema's name for JSON, `None` for bytes.
     pub body: Vec<(&'static str, Option<RefOr<Schema>>)>,
