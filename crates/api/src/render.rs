@@ -73,8 +73,11 @@ impl<'a> Render<'a> {
             Some("sha1") => Some(HashKind::Sha1),
             Some("sha256") => Some(HashKind::Sha256),
             Some("crc32c") => Some(HashKind::Crc32c),
+            Some("quickxor") => Some(HashKind::QuickXor),
+            Some("dropbox") => Some(HashKind::DropboxContent),
             Some(_) => {
-                return Err(Problem::invalid("hashes", "must be md5, sha1, sha256 or crc32c"));
+                let rule = "must be md5, sha1, sha256, crc32c, quickxor or dropbox";
+                return Err(Problem::invalid("hashes", rule));
             }
         };
         Ok(render)
@@ -318,5 +321,7 @@ fn known(hashes: &mut Hashes, kind: HashKind) -> &mut Option<String> {
         HashKind::Sha1 => &mut hashes.sha1,
         HashKind::Sha256 => &mut hashes.sha256,
         HashKind::Crc32c => &mut hashes.crc32c,
+        HashKind::QuickXor => &mut hashes.quickxor,
+        HashKind::DropboxContent => &mut hashes.dropbox,
     }
 }

@@ -13,6 +13,10 @@ pub enum HashKind {
     Sha256,
     /// CRC-32C.
     Crc32c,
+    /// Microsoft's `QuickXorHash`.
+    QuickXor,
+    /// Dropbox's content hash.
+    DropboxContent,
 }
 
 /// How names that differ only in case are treated.

@@ -10,7 +10,9 @@ use crate::cx::Cx;
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::http::{Request, Response};
+use crate::oauth::OAuth;
 use crate::storage::Storage;
+use crate::team::{AsUser, Team};
 
 /// Who the credential belongs to, as the service says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +73,19 @@ pub trait Connector: Send + Sync {
         Ok(Settings::new())
     }
 
-    /// Makes what signs this account's HTTP requests. Connectors that speak HTTP have one.
+    /// OAuth at this service; `None` for services that are connected by a form.
+    fn oauth(&self) -> Option<&OAuth> {
+        None
+    }
+
+    /// The request that gives the account's grant back, where the service does not follow RFC 7009.
+    /// `token`: the refresh token, or the access token where there is none.
+    fn revoke_request(&self, _token: &str) -> Option<Request> {
+        None
+    }
+
+    /// Makes what signs this account's HTTP requests. Connectors that speak HTTP have one, but for
+    /// those behind OAuth: there the wire puts `Authorization: Bearer` on by itself.
     ///
     /// # Errors
     /// `Invalid` when the credential lacks something.
@@ -99,6 +113,16 @@ pub trait Connector: Send + Sync {
     /// The account's files; `None` for services without files.
     fn storage(&self) -> Option<Arc<dyn Storage>> {
         None
+    }
+
+    /// The people of an organisation's account; `None` for services without.
+    fn team(&self) -> Option<Arc<dyn Team>> {
+        None
+    }
+
+    /// How an organisation's account takes [`Cx::as_user`].
+    fn as_user(&self) -> AsUser {
+        AsUser::Refused
     }
 
     /// The account's files, for callers that need them.

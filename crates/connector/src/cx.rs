@@ -116,6 +116,9 @@ pub struct Cx {
     pub raw: bool,
     /// Headers that the caller wants on the main request (`X-Kloudless-Raw-Headers`).
     pub extra_headers: Arc<HeaderMap>,
+    /// The member of the organisation to act as, by the service's id; for accounts with
+    /// organisation-wide access.
+    pub as_user: Option<Arc<str>>,
     /// The trace to go on with, in the form of W3C Trace Context.
     pub traceparent: Option<Arc<str>>,
 }
@@ -131,6 +134,7 @@ impl Cx {
             deadline: Instant::now() + within,
             raw: false,
             extra_headers: Arc::default(),
+            as_user: None,
             traceparent: None,
         }
     }
@@ -144,7 +148,7 @@ impl Cx {
     /// The same context for another account.
     #[must_use]
     pub fn for_account(&self, account: Arc<Account>) -> Self {
-        Self { account, extra_headers: Arc::default(), ..self.clone() }
+        Self { account, extra_headers: Arc::default(), as_user: None, ..self.clone() }
     }
 
     /// The same context with a new deadline: for each step of work of many steps.

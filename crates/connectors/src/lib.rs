@@ -7,16 +7,18 @@ pub mod webdav;
 
 use std::sync::Arc;
 
-use tramontane_connector::Connector;
+use tramontane_connector::{Bases, Connector, Result};
 
-/// Every connector there is.
-#[must_use]
-pub fn all() -> Vec<Arc<dyn Connector>> {
-    vec![
+/// Every connector there is, at the services' own base URLs or at those that the operator set.
+///
+/// # Errors
+/// A base URL that cannot be used.
+pub fn all(_bases: &Bases) -> Result<Vec<Arc<dyn Connector>>> {
+    Ok(vec![
         Arc::new(local::Local::default()),
         Arc::new(s3::S3::amazon()),
         Arc::new(s3::S3::compatible()),
         Arc::new(sftp::Sftp::default()),
         Arc::new(webdav::WebDav::default()),
-    ]
+    ])
 }

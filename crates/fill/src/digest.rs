@@ -9,6 +9,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 use tramontane_connector::entry::Hashes;
 use tramontane_connector::{Body, Error, HashKind, Kind, Result};
+use tramontane_model::content_hash::{DropboxContent, QuickXor};
 
 /// The hash of this kind, when it is known.
 pub(crate) fn known(hashes: &Hashes, kind: HashKind) -> Option<&str> {
@@ -17,13 +18,21 @@ pub(crate) fn known(hashes: &Hashes, kind: HashKind) -> Option<&str> {
         HashKind::Sha1 => &hashes.sha1,
         HashKind::Sha256 => &hashes.sha256,
         HashKind::Crc32c => &hashes.crc32c,
+        HashKind::QuickXor => &hashes.quickxor,
+        HashKind::DropboxContent => &hashes.dropbox,
     };
     value.as_deref()
 }
 
 /// Every kind that can be computed.
-pub(crate) const KINDS: [HashKind; 4] =
-    [HashKind::Md5, HashKind::Sha1, HashKind::Sha256, HashKind::Crc32c];
+pub(crate) const KINDS: [HashKind; 6] = [
+    HashKind::Md5,
+    HashKind::Sha1,
+    HashKind::Sha256,
+    HashKind::Crc32c,
+    HashKind::QuickXor,
+    HashKind::DropboxContent,
+];
 
 /// Computes some kinds of hash and counts the bytes.
 #[derive(Default)]
@@ -33,6 +42,8 @@ pub(crate) struct Hasher {
     sha1: Option<Sha1>,
     sha256: Option<Sha256>,
     crc32c: Option<u32>,
+    quickxor: Option<QuickXor>,
+    dropbox: Option<DropboxContent>,
 }
 
 impl Hasher {
@@ -44,6 +55,8 @@ impl Hasher {
                 HashKind::Sha1 => hasher.sha1 = Some(Sha1::new()),
                 HashKind::Sha256 => hasher.sha256 = Some(Sha256::new()),
                 HashKind::Crc32c => hasher.crc32c = Some(0),
+                HashKind::QuickXor => hasher.quickxor = Some(QuickXor::default()),
+                HashKind::DropboxContent => hasher.dropbox = Some(DropboxContent::default()),
             }
         }
         hasher
@@ -63,6 +76,12 @@ impl Hasher {
         if let Some(sum) = &mut self.crc32c {
             *sum = crc32c::crc32c_append(*sum, bytes);
         }
+        if let Some(hasher) = &mut self.quickxor {
+            hasher.update(bytes);
+        }
+        if let Some(hasher) = &mut self.dropbox {
+            hasher.update(bytes);
+        }
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -75,7 +94,8 @@ impl Hasher {
             sha1: self.sha1.clone().map(|hasher| hex::encode(hasher.finalize())),
             sha256: self.sha256.clone().map(|hasher| hex::encode(hasher.finalize())),
             crc32c: self.crc32c.map(|sum| format!("{sum:08x}")),
-            ..Hashes::default()
+            quickxor: self.quickxor.clone().map(|hasher| hex::encode(hasher.finalize())),
+            dropbox: self.dropbox.clone().map(|hasher| hex::encode(hasher.finalize())),
         }
     }
 }

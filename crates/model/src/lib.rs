@@ -1,6 +1,7 @@
 //! The words of Tramontane: ids, times, pages, operations and the catalogue of API problems. No IO.
 
 pub mod capability;
+pub mod content_hash;
 pub mod id;
 pub mod page;
 pub mod problem;

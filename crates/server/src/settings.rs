@@ -176,6 +176,8 @@ settings! {
     previous_master_keys: Vec<SecretString> = "";
     /// Private addresses that services may be reached on, comma-separated: a CIDR (10.0.0.0/8), an address, or host:port. All other private, loopback and link-local addresses are refused.
     allow_addresses: Vec<String> = "";
+    /// Base URLs in place of a service's own, comma-separated: service=URL, or service.part=URL for one part (onedrivebiz.login=https://login.microsoftonline.us). For sovereign clouds, gateways and tests.
+    service_urls: Vec<String> = "";
     /// A file of PEM certificates that are trusted for services beside the built-in ones: an organisation's own authority.
     extra_ca_file: Option<PathBuf> = "";
     /// What is logged: error, warn, info, debug, trace, or a filter like info,tramontane_wire=debug.

@@ -12,7 +12,7 @@ use tramontane_accounts::{Directory, Keys, Masters, Options};
 use tramontane_api::limits::Rate;
 use tramontane_api::{ApiLimits, App, Fetch, Parts, Site};
 use tramontane_connector::http::{Request, Response};
-use tramontane_connector::{Lent, Registry};
+use tramontane_connector::{Bases, Lent, Registry};
 use tramontane_fill::{Ceilings, Spool};
 use tramontane_model::{Clock, SystemClock};
 use tramontane_store::{Db, Journal, Limits};
@@ -64,10 +64,35 @@ pub fn masters(config: &Config, create: bool) -> anyhow::Result<Masters> {
     Ok(Masters { current, previous: previous.collect::<anyhow::Result<_>>()? })
 }
 
-/// The services of this server.
-#[must_use]
-pub fn registry() -> Registry {
-    Registry::of(tramontane_connectors::all())
+/// The services of this server, at the base URLs of the settings.
+///
+/// # Errors
+/// A malformed `service_urls`.
+pub fn registry(config: &Config) -> anyhow::Result<Registry> {
+    let pairs = config.settings.service_urls.iter().map(String::as_str);
+    let bases = Bases::parse(pairs).map_err(|rule| anyhow!("Setting service_urls: {rule}."))?;
+    let registry = registry_at(&bases)?;
+    let unknown = |name: &&str| registry.get(name.split('.').next().unwrap_or_default()).is_none();
+    if let Some(name) = bases.names().find(unknown) {
+        let names = registry.names().join(", ");
+        return Err(anyhow!(
+            "Setting service_urls: there is no service {name}; there are {names}."
+        ));
+    }
+    Ok(registry)
+}
+
+/// The services as they are anywhere: for documentation and help.
+///
+/// # Errors
+/// None that an operator could cause.
+pub fn services() -> anyhow::Result<Registry> {
+    registry_at(&Bases::default())
+}
+
+fn registry_at(bases: &Bases) -> anyhow::Result<Registry> {
+    let connectors = tramontane_connectors::all(bases);
+    Ok(Registry::of(connectors.context("Setting service_urls")?))
 }
 
 /// The way out, as the settings say.
@@ -219,7 +244,7 @@ impl House {
         let last = i64::try_from(config.settings.account_id_last)?;
         let options = Options { account_ids: first..=last, ..Options::default() };
         let directory = Directory::new(db.clone(), keys, options)?;
-        let registry = registry();
+        let registry = registry(&config)?;
         let wire = Arc::new(wire(&config, &registry, &clock)?);
         Ok(Self { config, db, directory, registry, wire, clock })
     }

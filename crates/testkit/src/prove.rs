@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures::StreamExt as _;
+use tramontane_connector::oauth::ACCESS_TOKEN;
 use tramontane_connector::{
     Account, Connector, Credential, Cx, EntryRef, Lent, Place, Registry, Settings, Storage,
 };
@@ -63,6 +64,10 @@ impl Service {
         let (mut settings, mut credential) = (Settings::new(), Credential::none());
         let descriptor = connector.descriptor();
         for (name, value) in fields {
+            if connector.oauth().is_some() && *name == ACCESS_TOKEN {
+                credential.set(ACCESS_TOKEN, *value);
+                continue;
+            }
             let field = descriptor.field(name).with_context(|| format!("no field {name}"))?;
             if field.is_secret() {
                 credential.set(field.name, *value);

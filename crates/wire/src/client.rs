@@ -1,6 +1,6 @@
 //! The wire itself: one request from its connector to the service and back.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,11 +10,14 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tramontane_connector::error::Kind;
 use tramontane_connector::http::{Payload, Request, Response};
-use tramontane_connector::{Cx, Error, Lent, Permit, Registry, Repeat, Result, Retry, Sign};
+use tramontane_connector::{
+    Cx, Error, Lent, Permit, Registry, Repeat, Result, Retry, Sign, Tokens,
+};
 use tramontane_model::Clock;
 use url::Url;
 
 use crate::answer::{passing_refusal, receive};
+use crate::bearer::{AsStored, Bearer};
 use crate::fault::fault;
 use crate::guard::Guard;
 use crate::outgoing::{Outgoing, Watch};
@@ -69,6 +72,7 @@ pub struct Wire {
     accounts: Cache<(i64, i64), Arc<Gate>>,
     services: Cache<Arc<str>, Arc<Gate>>,
     signers: Cache<(i64, i64), Signer>,
+    tokens: OnceLock<Arc<dyn Tokens>>,
 }
 
 impl Wire {
@@ -112,7 +116,14 @@ impl Wire {
             accounts: Cache::builder().max_capacity(200_000).time_to_idle(KEPT_IDLE).build(),
             services: Cache::builder().max_capacity(1_000).build(),
             signers: Cache::builder().max_capacity(200_000).time_to_idle(KEPT_IDLE).build(),
+            tokens: OnceLock::new(),
         })
+    }
+
+    /// Says where live access tokens come from; the first word counts. Without it, accounts behind
+    /// OAuth are signed with the token that they carry.
+    pub fn set_tokens(&self, tokens: Arc<dyn Tokens>) {
+        let _ = self.tokens.set(tokens);
     }
 
     /// Gets a URL that a caller named: unsigned, guarded, at most five redirects. Gives the answer
@@ -169,11 +180,16 @@ impl Wire {
     }
 
     fn signer(&self, cx: &Cx) -> Result<Signer> {
+        let connector = self.registry.get(&cx.account.service);
+        if connector.is_some_and(|connector| connector.oauth().is_some()) {
+            let tokens = self.tokens.get().cloned().unwrap_or_else(|| Arc::new(AsStored));
+            let account = Arc::clone(&cx.account);
+            return Ok(Some(Arc::new(Bearer::new(tokens, account, cx.as_user.clone()))));
+        }
         let key = (cx.account.id.number(), cx.account.revision);
         if let Some(signer) = self.signers.get(&key) {
             return Ok(signer);
         }
-        let connector = self.registry.get(&cx.account.service);
         let connector =
             connector.ok_or_else(|| Error::internal("The account's service has no connector."))?;
         let signer = connector.signer(&cx.account)?;

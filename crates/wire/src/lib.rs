@@ -5,6 +5,7 @@
 //! that a caller named, without any account's credential.
 
 mod answer;
+mod bearer;
 mod client;
 mod fault;
 pub mod guard;

@@ -326,6 +326,7 @@ impl Storage for S3Storage {
             HashKind::Sha1 => facts.hashes.sha1,
             HashKind::Sha256 => facts.hashes.sha256,
             HashKind::Crc32c => facts.hashes.crc32c,
+            HashKind::QuickXor | HashKind::DropboxContent => None,
         };
         hash.ok_or_else(|| Error::declined(Op::FileHash))
     }

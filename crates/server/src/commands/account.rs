@@ -16,7 +16,7 @@ use tramontane_store::Slice;
 use super::app::pick;
 use crate::config::Config;
 use crate::output::{Output, members, table};
-use crate::wiring::{House, registry};
+use crate::wiring::{House, services};
 
 /// The most accounts that are listed at once.
 const MOST: i64 = 100_000;
@@ -51,7 +51,7 @@ pub fn command() -> Command {
 fn connect_command() -> Command {
     Command::new("connect")
         .about("Connect an account: tries the credential, keeps it sealed, prints a token")
-        .after_help(fields_help(&registry()))
+        .after_help(services().map(|registry| fields_help(&registry)).unwrap_or_default())
         .arg(application())
         .arg(
             Arg::new("service")

@@ -135,11 +135,16 @@ async fn checks(config: &Config) -> Vec<Check> {
         "make room, or fix its owner",
     ));
     let clock: std::sync::Arc<dyn Clock> = std::sync::Arc::new(SystemClock);
-    let wire = wiring::wire(config, &wiring::registry(), &clock);
+    let wire =
+        wiring::registry(config).and_then(|registry| wiring::wire(config, &registry, &clock));
     let wired = wire
         .map(|_| "certificates and allow list are readable".to_owned())
         .map_err(|error| format!("{error:#}"));
-    checks.push(Check::of("way out", wired, "correct allow_addresses or extra_ca_file"));
+    checks.push(Check::of(
+        "way out",
+        wired,
+        "correct allow_addresses, service_urls or extra_ca_file",
+    ));
     let running = match reach(&format!("http://{}/readyz", settings.listen)).await {
         Some(200) => Ok(format!("a server answers at {} and is ready", settings.listen)),
         Some(status) => Err(format!("a server answers at {} with {status}", settings.listen)),

@@ -9,7 +9,6 @@ use tramontane_fill::gaps;
 use tramontane_model::{AccountId, Op, Support};
 
 use crate::output::Output;
-use crate::wiring::registry;
 
 /// A service and how it supports each operation.
 type Row<'a> = (&'a dyn Connector, Vec<(Op, Support)>);
@@ -29,7 +28,7 @@ pub fn command() -> Command {
 /// # Errors
 /// When standard output is closed.
 pub fn run(matches: &ArgMatches, output: Output) -> anyhow::Result<ExitCode> {
-    let registry = registry();
+    let registry = crate::wiring::services()?;
     let services: Vec<Row<'_>> = registry
         .iter()
         .map(|connector| (connector.as_ref(), support(connector.as_ref())))

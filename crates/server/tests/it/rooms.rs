@@ -28,16 +28,18 @@ const ARROWS: &[(&str, &[&str])] = &[
             "accounts",
             "tasks",
             "api",
+            "sandbox",
         ],
     ),
-    ("testkit", &["model", "connector", "wire", "fill", "connectors"]),
+    ("sandbox", &["model"]),
+    ("testkit", &["model", "connector", "wire", "fill", "connectors", "sandbox"]),
 ];
 
 /// Libraries that one crate alone may name.
 const OWNED: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
-    ("reqwest", &["wire"]),
-    ("axum", &["api", "server", "testkit"]),
+    ("reqwest", &["wire", "sandbox"]),
+    ("axum", &["api", "server", "sandbox", "testkit"]),
     ("russh", &["connectors"]),
     ("aes-gcm", &["vault"]),
 ];

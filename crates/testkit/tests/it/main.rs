@@ -3,4 +3,5 @@
 
 mod nextcloud;
 mod s3;
+mod sandboxed;
 mod services;
