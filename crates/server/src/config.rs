@@ -8,6 +8,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 use secrecy::ExposeSecret as _;
 
+use crate::commands::sandbox;
 use crate::settings::{KEYS, Key, Settings};
 
 /// The settings in force and where each came from.
@@ -31,16 +32,25 @@ pub fn with_flags(command: Command) -> Command {
         .hide_env_values(true)
         .help("A TOML file with settings, one key = value a line");
     let flags = KEYS.iter().map(|key| {
-        Arg::new(key.name)
+        let flag = Arg::new(key.name)
             .long(key.flag())
             .env(key.variable())
             .value_name(key.name.to_ascii_uppercase())
             .global(true)
             .hide_env_values(true)
-            .hide_short_help(!matches!(key.name, "data_dir" | "listen" | "database_url"))
+            .hide_short_help(!matches!(
+                key.name,
+                "data_dir" | "listen" | "database_url" | "sandbox"
+            ))
             .allow_negative_numbers(true)
             .help_heading("Settings")
-            .help(key.help)
+            .help(key.help);
+        // `serve --sandbox` is what people type.
+        if key.name == "sandbox" {
+            flag.num_args(0..=1).require_equals(true).default_missing_value("true")
+        } else {
+            flag
+        }
     });
     command.arg(file).args(flags)
 }
@@ -63,8 +73,11 @@ impl Config {
             (text, source.to_owned())
         });
         let settings = settings.map_err(|rule| anyhow::anyhow!("Setting {rule}"))?;
-        let config = Self { settings, sources, file };
+        let mut config = Self { settings, sources, file };
         config.check()?;
+        if config.settings.sandbox {
+            sandbox::point_to(&mut config.settings);
+        }
         Ok(config)
     }
 

@@ -178,6 +178,10 @@ settings! {
     allow_addresses: Vec<String> = "";
     /// Base URLs in place of a service's own, comma-separated: service=URL, or service.part=URL for one part (onedrivebiz.login=https://login.microsoftonline.us). For sovereign clouds, gateways and tests.
     service_urls: Vec<String> = "";
+    /// Whether `serve` also runs the sandbox: simulated services with one-click consent, in memory, on sandbox_listen. Every simulated service is then reached there instead of at its own URL. For trying out and for tests.
+    sandbox: bool = "false";
+    /// The address and port of the sandbox. It has no accounts to protect, and hands out tokens to everyone: keep it on this machine.
+    sandbox_listen: SocketAddr = "127.0.0.1:8081";
     /// A file of PEM certificates that are trusted for services beside the built-in ones: an organisation's own authority.
     extra_ca_file: Option<PathBuf> = "";
     /// What is logged: error, warn, info, debug, trace, or a filter like info,tramontane_wire=debug.

@@ -7,6 +7,7 @@ mod doctor;
 mod encode;
 mod migrate;
 mod rotate_keys;
+pub mod sandbox;
 mod serve;
 mod services;
 
@@ -21,6 +22,7 @@ use crate::output::Output;
 pub fn all() -> Vec<Command> {
     vec![
         serve::command(),
+        sandbox::command(),
         app::command(),
         account::command(),
         config::command(),
@@ -45,6 +47,7 @@ pub async fn run(
 ) -> anyhow::Result<ExitCode> {
     match name {
         "serve" => serve::run(config, output).await,
+        "sandbox" => sandbox::run(matches, config, output).await,
         "app" => app::run(matches, config, output).await,
         "account" => account::run(matches, config, output).await,
         "config" => config::run(matches, &config, output),

@@ -16,6 +16,7 @@ use tramontane_fill::Spool;
 use tramontane_store::sweep::Retention;
 use tramontane_store::{Journal, Pace};
 
+use crate::commands::sandbox;
 use crate::config::Config;
 use crate::lifecycle::stop_signal;
 use crate::operations::{Operations, router};
@@ -43,6 +44,10 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let telemetry = Telemetry::start(&config.settings)?;
     let house = House::open(config, true).await?;
     let settings = house.config.settings.clone();
+    let simulated = match settings.sandbox {
+        true => Some(sandbox::start(settings.sandbox_listen, None).await?),
+        false => None,
+    };
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("The address {} cannot be listened on", settings.listen))?;
@@ -52,6 +57,10 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
         welcome(first, &house, address, output)?;
     } else if output == Output::Text {
         println!("Tramontane listens on http://{address}  (API: http://{address}/v1)");
+    }
+
+    if let (Some(simulated), Output::Text) = (&simulated, output) {
+        println!("{}", sandbox::about(simulated));
     }
 
     let stop = stop_signal()?;
@@ -86,6 +95,7 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     // Whatever still holds the journal is cut off; all that was recorded is written.
     let _ = tokio::time::timeout(Duration::from_secs(2), journal_end).await;
     house.db.close().await;
+    drop(simulated);
     telemetry.finish();
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
