@@ -32,8 +32,8 @@ pub struct Connecting<'a> {
     pub custom_properties: BTreeMap<String, Option<String>>,
 }
 
-/// Tries settings and a credential that belong to no account yet. Gives whose they are, and the
-/// settings with what the service told of itself.
+/// Tries settings and a credential that belong to no account yet, with organisation-wide access when
+/// `admin`. Gives whose they are, and the settings with what the service told of itself.
 ///
 /// # Errors
 /// What the connector says: see [`Connector::identify`].
@@ -41,6 +41,7 @@ pub async fn try_credential(
     connector: &dyn Connector,
     settings: Settings,
     credential: Credential,
+    admin: bool,
     lent: Arc<dyn Lent>,
 ) -> Result<(Identity, Settings)> {
     // No account has such a revision, so nothing that is kept by account and revision is shared.
@@ -49,7 +50,7 @@ pub async fn try_credential(
     let account = Account {
         id,
         service: Arc::from(connector.descriptor().name),
-        admin: false,
+        admin,
         settings,
         credential,
         revision: TRIALS.fetch_sub(1, Ordering::Relaxed),
@@ -75,7 +76,7 @@ impl Directory {
     ) -> Result<Imported> {
         let (settings, credential) = form::fill(connector, asked.given, asked.by, true)?;
         let (identity, settings) =
-            try_credential(connector, settings, credential.clone(), lent).await?;
+            try_credential(connector, settings, credential.clone(), false, lent).await?;
         let descriptor = connector.descriptor();
         let scope = descriptor
             .apis

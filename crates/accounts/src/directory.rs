@@ -108,6 +108,10 @@ impl Directory {
         &self.0.clock
     }
 
+    pub(crate) fn entropy(&self) -> &dyn Entropy {
+        self.0.entropy.as_ref()
+    }
+
     /// What time asks for: sweeps expired rows, finishes broken-off rotations, removes data keys that
     /// nothing needs. The server runs it every hour or so; several nodes at once do no harm.
     ///

@@ -32,6 +32,34 @@ pub enum Error {
     /// A sealed value opened, but does not hold what it should.
     #[error("the stored credential of account {0} has an unknown form")]
     BadCredential(i64),
+    /// Nobody registered an OAuth client for this service.
+    #[error(
+        "there is no OAuth client for {service}: register one at the service, then give it to the \
+         application (its service keys) or to the server (the setting oauth_clients)"
+    )]
+    NoClient {
+        /// The service.
+        service: String,
+    },
+    /// The client that a grant was given to is not configured any more.
+    #[error(
+        "the grant was given to the OAuth client {client} of {service}, which is not configured any \
+         more: configure it again, or connect the account again"
+    )]
+    ClientGone {
+        /// The service.
+        service: String,
+        /// The client id.
+        client: String,
+    },
+    /// Somebody else logged in when an account was to be connected again.
+    #[error("the login was that of {found}; log in as {wanted} to connect this account again")]
+    OtherIdentity {
+        /// Whose account it is.
+        wanted: String,
+        /// Who logged in.
+        found: String,
+    },
     /// The connector does not take the settings.
     #[error("{0}")]
     Connector(#[from] tramontane_connector::Error),

@@ -10,6 +10,7 @@
 //!     [`Directory::application`] has checked.
 //!   - connecting by a form: [`Directory::connect`] (`connect.rs`), fields to settings in [`form`];
 //!   - accounts: import, list, change, delete, credentials (`account.rs`); tokens (`tokens.rs`).
+//! - OAuth at services: [`upstream::Grants`] connects, refreshes and gives back (`upstream/`);
 //! - [`Keys`]: the live key ring: loading, first creation, reloading, rotation, tidying (`keys.rs`,
 //!   `rotate.rs`). [`Keys::sealer`] makes the sealed tokens of pages and uploads.
 //! - what the server runs beside: [`Keys::reload`] every 15 seconds or so, [`Directory::upkeep`]
@@ -38,6 +39,7 @@ mod lookup;
 mod rotate;
 mod service_keys;
 mod tokens;
+pub mod upstream;
 
 pub use access::{Access, Allowance, Verb};
 pub use account::{AccountChange, Imported, NewAccount, Opened};

@@ -127,6 +127,15 @@ impl From<Error> for Problem {
                 Self::new(Code::InvalidParameters, format!("{field} {rule}.")).param(field)
             }
             Error::Connector(error) => error.into(),
+            Error::NoClient { .. } => {
+                Self::new(Code::InvalidParameters, sentence(&error.to_string())).param("service")
+            }
+            Error::OtherIdentity { .. } => {
+                Self::new(Code::InvalidParameters, sentence(&error.to_string())).param("account")
+            }
+            Error::ClientGone { .. } => {
+                Self::new(Code::RequestFailed, sentence(&error.to_string()))
+            }
             error => Self::internal(format!("accounts: {error}")),
         }
     }

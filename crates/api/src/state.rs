@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
+use tramontane_accounts::upstream::Grants;
 use tramontane_accounts::{Directory, Keys};
 use tramontane_connector::{Lent, Registry, http};
 use tramontane_fill::{Ceilings, Filled, Spool};
@@ -49,6 +50,8 @@ pub trait Fetch: Send + Sync {
 pub struct Parts {
     /// Applications, accounts, credentials, tokens; with the database, the keys and the clock.
     pub directory: Directory,
+    /// OAuth at services.
+    pub grants: Grants,
     /// The connectors.
     pub registry: Registry,
     /// What connectors are lent.
@@ -111,6 +114,12 @@ impl App {
     #[must_use]
     pub fn directory(&self) -> &Directory {
         &self.0.parts.directory
+    }
+
+    /// OAuth at services: clients, authorization, exchange.
+    #[must_use]
+    pub fn grants(&self) -> &Grants {
+        &self.0.parts.grants
     }
 
     /// The database.

@@ -78,6 +78,13 @@ pub trait Connector: Send + Sync {
         None
     }
 
+    /// The parameter of the authorization URL that tells the login page whose account is connected
+    /// again, by its address. Servers ignore parameters that they do not know (RFC 6749 section 3.1);
+    /// `None` for those that do not.
+    fn login_hint(&self) -> Option<&'static str> {
+        Some("login_hint")
+    }
+
     /// The request that gives the account's grant back, where the service does not follow RFC 7009.
     /// `token`: the refresh token, or the access token where there is none.
     fn revoke_request(&self, _token: &str) -> Option<Request> {

@@ -182,6 +182,8 @@ settings! {
     sandbox: bool = "false";
     /// The address and port of the sandbox. It has no accounts to protect, and hands out tokens to everyone: keep it on this machine.
     sandbox_listen: SocketAddr = "127.0.0.1:8081";
+    /// OAuth clients of this server at services, comma-separated: service=client_id:client_secret, or service=client_id:@FILE for a private key in a file; service.admin=... for organisation-wide access. An application's own service keys come before them.
+    oauth_clients: Vec<SecretString> = "";
     /// A file of PEM certificates that are trusted for services beside the built-in ones: an organisation's own authority.
     extra_ca_file: Option<PathBuf> = "";
     /// What is logged: error, warn, info, debug, trace, or a filter like info,tramontane_wire=debug.

@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use ipnet::IpNet;
 use secrecy::ExposeSecret as _;
+use tramontane_accounts::upstream::{BackChannel, GrantOptions, Grants, OperatorClients};
 use tramontane_accounts::{Directory, Keys, Masters, Options};
 use tramontane_api::limits::Rate;
 use tramontane_api::{ApiLimits, App, Fetch, Parts, Site};
@@ -32,6 +33,8 @@ pub struct House {
     pub db: Db,
     /// Applications, accounts, tokens.
     pub directory: Directory,
+    /// OAuth at services.
+    pub grants: Grants,
     /// The services.
     pub registry: Registry,
     /// The way out.
@@ -150,6 +153,39 @@ impl Fetch for Fetching {
     }
 }
 
+#[async_trait]
+impl BackChannel for Fetching {
+    async fn send(
+        &self,
+        request: Request,
+        within: Duration,
+    ) -> tramontane_connector::Result<Response> {
+        self.0.unsigned(request, within).await
+    }
+}
+
+/// OAuth at services, with the operator's clients.
+///
+/// # Errors
+/// A malformed `oauth_clients`.
+fn grants(
+    config: &Config,
+    directory: &Directory,
+    registry: &Registry,
+    wire: &Arc<Wire>,
+) -> anyhow::Result<Grants> {
+    let pairs = config.settings.oauth_clients.iter().map(|pair| pair.expose_secret());
+    let clients = OperatorClients::parse(pairs, &|path| std::fs::read_to_string(path))
+        .map_err(|rule| anyhow!("Setting oauth_clients: {rule}."))?;
+    let with_oauth = |name: &str| registry.get(name).is_some_and(|one| one.oauth().is_some());
+    if let Some(name) = clients.services().find(|name| !with_oauth(name)) {
+        return Err(anyhow!("Setting oauth_clients: {name} is no service that has OAuth."));
+    }
+    let channel = Arc::new(Fetching(Arc::clone(wire)));
+    let options = GrantOptions::default();
+    Ok(Grants::new(directory.clone(), registry.clone(), clients, channel, options))
+}
+
 /// Puts the API together.
 ///
 /// # Errors
@@ -196,6 +232,7 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
     let lent: Arc<dyn Lent> = house.wire.clone();
     let app = App::new(Parts {
         directory: house.directory.clone(),
+        grants: house.grants.clone(),
         registry: house.registry.clone(),
         lent,
         fetch: Arc::new(Fetching(Arc::clone(&house.wire))),
@@ -246,6 +283,7 @@ impl House {
         let directory = Directory::new(db.clone(), keys, options)?;
         let registry = registry(&config)?;
         let wire = Arc::new(wire(&config, &registry, &clock)?);
-        Ok(Self { config, db, directory, registry, wire, clock })
+        let grants = grants(&config, &directory, &registry, &wire)?;
+        Ok(Self { config, db, directory, grants, registry, wire, clock })
     }
 }

@@ -289,8 +289,8 @@ pub async fn import(
     let new_properties = noted(&body)?;
     let (token, refresh) = (expiry(&body, "token_expiry")?, expiry(&body, "refresh_token_expiry")?);
     if verify {
-        let tried =
-            try_credential(connector.as_ref(), settings, credential.clone(), app.lent().clone());
+        let (credential, lent) = (credential.clone(), app.lent().clone());
+        let tried = try_credential(connector.as_ref(), settings, credential, admin, lent);
         let (whose, learnt) = tried.await?;
         settings = learnt;
         identity = Some(whose.id);

@@ -11,6 +11,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use tramontane_accounts::upstream::{BackChannel, GrantOptions, Grants, OperatorClients};
 use tramontane_accounts::{Access, Directory, Keys, Masters, NewAccount, NewToken, Options};
 use tramontane_api::front::Peer;
 use tramontane_api::{ApiLimits, App, Fetch, Front, Parts, Site};
@@ -184,10 +185,15 @@ impl House {
             poll: Duration::from_millis(10),
             ..Settings::of_node("test")
         };
+        let registry = Registry::of(more.into_iter().chain([own]));
+        let (clients, options) = (OperatorClients::default(), GrantOptions::default());
+        let grants =
+            Grants::new(directory.clone(), registry.clone(), clients, outside.clone(), options);
         let app = App::new(Parts {
             tasks: Tasks::new(db.clone(), lent_clock, entropy.clone(), settings),
             directory,
-            registry: Registry::of(more.into_iter().chain([own])),
+            grants,
+            registry,
             lent: lent.unwrap_or_else(|| Offline::with_clock(clock.clone())),
             fetch: outside.clone(),
             entropy,
@@ -309,13 +315,24 @@ impl Outside {
 }
 
 #[async_trait]
+impl BackChannel for Outside {
+    async fn send(
+        &self,
+        request: outgoing::Request,
+        within: Duration,
+    ) -> tramontane_connector::Result<outgoing::Response> {
+        Fetch::send(self, request, within).await
+    }
+}
+
+#[async_trait]
 impl Fetch for Outside {
     async fn fetch(
         &self,
         url: url::Url,
         within: Duration,
     ) -> tramontane_connector::Result<outgoing::Response> {
-        self.send(outgoing::Request::new("fetch", Method::GET, url), within).await
+        Fetch::send(self, outgoing::Request::new("fetch", Method::GET, url), within).await
     }
 
     async fn send(

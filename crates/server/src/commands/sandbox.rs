@@ -21,9 +21,11 @@ pub fn command() -> Command {
             "Everything is in memory and gone when it stops. Point a server at it with \
              --service-urls, or run both in one with: tramontane serve --sandbox",
         )
-        .arg(Arg::new("seed").long("seed").value_name("NUMBER").help(
-            "Make ids and tokens from this number, so that the next run gives the same ones",
-        ))
+        .arg(
+            Arg::new("seed").long("seed").value_name("NUMBER").help(
+                "Make ids and tokens from this number, so that the next run gives the same ones",
+            ),
+        )
 }
 
 /// Runs it until it is asked to stop.
@@ -55,9 +57,7 @@ pub async fn start(address: SocketAddr, seed: Option<u64>) -> anyhow::Result<Run
         world.seed = seed;
     }
     let started = Sandbox::new(&world).start_at(address).await;
-    started.with_context(|| {
-        format!("The address {address} (sandbox_listen) cannot be listened on")
-    })
+    started.with_context(|| format!("The address {address} (sandbox_listen) cannot be listened on"))
 }
 
 /// What it says when it has started.
