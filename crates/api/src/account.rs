@@ -9,9 +9,9 @@ use http::{HeaderMap, Method};
 use tramontane_accounts::{
     Access, Allowance, Application, Caller, CredentialState, Opened, Realm, Verb,
 };
-use tramontane_connector::{Cx, EntryKind, EntryRef, Storage as _};
+use tramontane_connector::{AsUser, Connector, Cx, EntryKind, EntryRef, Storage as _};
 use tramontane_fill::{Filled, Progress, Quiet, support_of};
-use tramontane_model::{AccountId, Code, NativeId, Op, ResourceId, Support};
+use tramontane_model::{AccountId, Code, Kind, NativeId, Op, ResourceId, Support};
 
 use crate::asked::{self, Asked};
 use crate::call::Call;
@@ -39,6 +39,8 @@ pub struct Account {
     /// The only folders that the caller's credential reaches here; everything without.
     places: Option<Arc<Vec<String>>>,
     watcher: Option<Watcher>,
+    /// The member of the organisation that the request is done as, by the service's id.
+    as_user: Option<Arc<str>>,
 }
 
 /// The task that a request is done for, in the request's extensions: it listens to the work, and the
@@ -69,6 +71,7 @@ impl Account {
             asked: Arc::default(),
             places: None,
             watcher: None,
+            as_user: None,
         }
     }
 
@@ -176,7 +179,30 @@ impl Account {
         cx.raw = self.asked.raw;
         cx.extra_headers = self.asked.headers.clone();
         cx.traceparent = self.call.traceparent.clone();
+        cx.as_user = self.as_user.clone();
         cx
+    }
+
+    /// The account's connector.
+    #[must_use]
+    pub fn connector(&self) -> Option<&Arc<dyn Connector>> {
+        self.app.registry().get(&self.opened.account.service)
+    }
+
+    /// What the account can do, its team included; `None` for services without files.
+    #[must_use]
+    pub fn abilities(&self) -> Option<tramontane_connector::Abilities> {
+        let connector = self.connector()?;
+        crate::capabilities::of_account(connector.as_ref(), &self.opened.account)
+    }
+
+    /// What page tokens are bound to: the account, and the member that it is read as.
+    #[must_use]
+    pub fn scope(&self) -> String {
+        match &self.as_user {
+            None => self.id().to_string(),
+            Some(user) => format!("{}@{user}", self.id()),
+        }
     }
 
     /// Another account that the same caller may use: the target of a copy or a move.
@@ -188,7 +214,8 @@ impl Account {
         opened.require_active()?;
         let access = self.caller.access(id).cloned().unwrap_or_default();
         let places = places(&access, "storage", Verb::Write)?;
-        Ok(Self { opened, places, asked: Arc::new(Asked::default()), ..self.clone() })
+        let as_user = self.as_user.clone().filter(|_| id == self.id());
+        Ok(Self { opened, places, asked: Arc::new(Asked::default()), as_user, ..self.clone() })
     }
 
     /// The same account, reached no further than this folder.
@@ -372,6 +399,7 @@ impl FromRequestParts<App> for AnyAccount {
             asked: Arc::new(asked::read(&parts.headers)?),
             places: None,
             watcher: None,
+            as_user: None,
         }))
     }
 }
@@ -401,14 +429,13 @@ async fn gather(parts: &mut Parts, app: &App) -> Answer<Accounts> {
             asked: Arc::default(),
             places,
             watcher: parts.extensions.get::<Watcher>().cloned(),
+            as_user: None,
         });
-    }
-    for account in &accounts {
-        as_user(&parts.headers, account)?;
     }
     let asked = Arc::new(asked::read(&parts.headers)?);
     for account in &mut accounts {
         account.asked = asked.clone();
+        account.as_user = as_user(&parts.headers, account, api).await?;
     }
     Ok(Accounts(accounts))
 }
@@ -501,16 +528,50 @@ fn places(access: &Access, api: &str, verb: Verb) -> Answer<Option<Arc<Vec<Strin
     }
 }
 
-/// `X-Kloudless-As-User` (wire API, section 12). No connector has a team yet.
-fn as_user(headers: &HeaderMap, account: &Account) -> Answer<()> {
-    let user = headers.get("x-kloudless-as-user").filter(|value| !value.is_empty());
-    match user {
-        None => Ok(()),
-        Some(_) if !account.opened.account.admin => Err(Problem::forbidden(
-            "X-Kloudless-As-User needs an administrator's account, and this is none.",
-        )),
-        Some(_) => Err(Problem::not_found("user")),
+/// `X-Kloudless-As-User` (wire API, section 12): the service's id of the member to act as.
+async fn as_user(
+    headers: &HeaderMap,
+    account: &Account,
+    api: Option<&str>,
+) -> Answer<Option<Arc<str>>> {
+    const HEADER: &str = "X-Kloudless-As-User";
+    let connector = account.connector();
+    let rule = connector.map_or(AsUser::Refused, |connector| connector.as_user());
+    let named = headers.get(HEADER).filter(|value| !value.is_empty());
+    let Some(named) = named else {
+        let data = api.is_some_and(|api| api != "team");
+        if account.opened.account.admin && data && rule == AsUser::Needed {
+            let text = format!(
+                "An administrator's account of this service holds no data of its own: name a member \
+                 in the header {HEADER}."
+            );
+            return Err(Problem::bad_request(text));
+        }
+        return Ok(None);
+    };
+    if !account.opened.account.admin {
+        let text = format!("{HEADER} needs an administrator's account, and this is none.");
+        return Err(Problem::forbidden(text));
     }
+    let id = named.to_str().ok().and_then(ResourceId::parse);
+    let id = id.filter(|id| id.kind == Some(Kind::User));
+    let id = id.ok_or_else(|| Problem::not_found("user"))?.native;
+    let team = connector.and_then(|connector| connector.team());
+    let Some(team) = team else { return Err(Problem::not_found("user")) };
+    if rule == AsUser::Refused {
+        let rule = "is not taken by this service: its administrators see everything";
+        return Err(Problem::invalid(HEADER, rule));
+    }
+    let known = (account.id().number(), id.as_str().to_owned());
+    if !account.app.knows_member(&known) {
+        account.require_credential()?;
+        team.user(&account.cx(), &id).await.map_err(|error| match error.kind {
+            tramontane_connector::Kind::NotFound => Problem::not_found("user"),
+            _ => error.into(),
+        })?;
+        account.app.note_member(known);
+    }
+    Ok(Some(id.as_str().into()))
 }
 
 #[cfg(test)]

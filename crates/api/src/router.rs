@@ -8,7 +8,7 @@ use crate::route::{Content, Endpoint, Routes, delete, get, patch, post, put};
 use crate::schema;
 use crate::v1::{
     accounts, capabilities, download, files, folders, later, permissions, properties, raw, recent,
-    search, services, thumbnail, trash, upload, versions,
+    search, services, team, thumbnail, trash, upload, versions,
 };
 
 const OK: StatusCode = StatusCode::OK;
@@ -33,6 +33,7 @@ pub fn routes() -> Routes {
         .with(files())
         .with(folders())
         .with(rest())
+        .with(team())
         .with(later())
         .with(crate::manage::routes())
         .with(crate::table::routes())
@@ -458,10 +459,50 @@ fn rest() -> Routes {
         )
 }
 
+fn team() -> Routes {
+    Routes::default()
+        .at(
+            "/v1/accounts/{account}/team/users",
+            [get("listUsers", team::users)
+                .says("The members of the organisation; for administrators' accounts.")
+                .takes(PAGES)
+                .lists::<team::One>()],
+        )
+        .at(
+            "/v1/accounts/{account}/team/users/{user}",
+            [get("getUser", team::user_retrieve).says("One member.").gives::<team::One>(OK)],
+        )
+        .at(
+            "/v1/accounts/{account}/team/users/{user}/memberships",
+            [get("listMemberships", team::memberships)
+                .says("The groups that a member is in.")
+                .takes(PAGES)
+                .lists::<team::Group>()],
+        )
+        .at(
+            "/v1/accounts/{account}/team/groups",
+            [get("listGroups", team::groups)
+                .says("The groups of the organisation; for administrators' accounts.")
+                .takes(PAGES)
+                .lists::<team::Group>()],
+        )
+        .at(
+            "/v1/accounts/{account}/team/groups/{group}",
+            [get("getGroup", team::group_retrieve).says("One group.").gives::<team::Group>(OK)],
+        )
+        .at(
+            "/v1/accounts/{account}/team/groups/{group}/members",
+            [get("listMembers", team::members)
+                .says("The members of a group.")
+                .takes(PAGES)
+                .lists::<team::One>()],
+        )
+}
+
 /// Categories that come later: they answer `501` with the reason, never `404`.
 fn later() -> Routes {
     let mut routes = Routes::default();
-    for noun in ["cal", "chat", "messaging", "crm", "email", "team", "events", "activity"] {
+    for noun in ["cal", "chat", "messaging", "crm", "email", "events", "activity"] {
         routes = routes.any(noun, later::of_account);
     }
     routes

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use moka::sync::Cache;
 use tokio::sync::Semaphore;
 use tramontane_accounts::upstream::Grants;
 use tramontane_accounts::{Directory, Keys};
@@ -21,6 +22,9 @@ use crate::limits::ApiLimits;
 use crate::public::Public;
 use crate::rate::Rates;
 use crate::site::Site;
+
+/// How long a member of an organisation counts as known without asking the service.
+const MEMBER_KNOWN: Duration = Duration::from_secs(600);
 
 /// Requests to URLs that a caller named: unsigned and guarded. The wire implements it.
 #[async_trait]
@@ -85,6 +89,8 @@ struct Inner {
     room: Arc<Semaphore>,
     rates: Rates,
     public: Public,
+    /// Members of organisations that were seen lately, by account and the service's id.
+    members: Cache<(i64, String), ()>,
 }
 
 impl fmt::Debug for App {
@@ -107,7 +113,18 @@ impl App {
         let room = Arc::new(Semaphore::new(parts.limits.concurrency.min(Semaphore::MAX_PERMITS)));
         let rates = Rates::new(&parts.limits);
         let public = Public::default();
-        Self(Arc::new(Inner { parts, storages, pages, room, rates, public }))
+        let members = Cache::builder().max_capacity(10_000).time_to_live(MEMBER_KNOWN).build();
+        Self(Arc::new(Inner { parts, storages, pages, room, rates, public, members }))
+    }
+
+    /// Whether this member of an organisation was there a short while ago.
+    pub(crate) fn knows_member(&self, member: &(i64, String)) -> bool {
+        self.0.members.contains_key(member)
+    }
+
+    /// Notes that this member is there.
+    pub(crate) fn note_member(&self, member: (i64, String)) {
+        self.0.members.insert(member, ());
     }
 
     /// Applications, accounts and tokens.

@@ -12,7 +12,7 @@ use tramontane_accounts::{
     AccountChange, AccountFilter, AccountRow, Allowance, Caller, CredentialState, NewAccount,
     Opened, Refusal, Verb,
 };
-use tramontane_connector::{Connector, Kind, Storage as _};
+use tramontane_connector::{Connector, Kind};
 use tramontane_model::{Code, Kind as IdKind, NativeId, ResourceId, Timestamp};
 use utoipa::ToSchema;
 
@@ -347,9 +347,7 @@ pub async fn retrieve(AnyAccount(account): AnyAccount, query: Query) -> Answer {
     require_open(&account)?;
     let mut shown = view(account.app(), &account.call, &account.opened.row);
     if query.flag("retrieve_full")? == Some(true) {
-        let storage = account.storage().ok();
-        let abilities = storage.map(|storage| storage.abilities(&account.opened.account));
-        let capabilities = crate::capabilities::account(abilities.as_ref());
+        let capabilities = crate::capabilities::account(account.abilities().as_ref());
         shown.properties = Some(json!({"capabilities": capabilities}));
     }
     ok(&shown)

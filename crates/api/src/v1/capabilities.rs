@@ -1,7 +1,6 @@
 //! `GET /v1/accounts/{account}/capabilities` (wire API, section 51).
 
 use serde_json::json;
-use tramontane_connector::Storage as _;
 
 use crate::account::Account;
 use crate::answer::ok;
@@ -13,8 +12,6 @@ use crate::problem::Answer;
 /// # Errors
 /// None beyond those of the account.
 pub async fn retrieve(account: Account) -> Answer {
-    let abilities =
-        account.storage().ok().map(|storage| storage.abilities(&account.opened.account));
-    let operations = operations(abilities.as_ref());
+    let operations = operations(account.abilities().as_ref());
     ok(&json!({"api": "core", "type": "capabilities", "capabilities": operations}))
 }

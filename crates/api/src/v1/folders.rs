@@ -63,7 +63,7 @@ pub async fn contents(account: Account, query: Query) -> Answer {
         let listing = Tree { account: &account, folder: &folder.id, kind, depth };
         return ok(&listing.page(&query, &render).await?);
     }
-    let context = format!("{}|contents|{}|{kind:?}", account.id(), folder.id);
+    let context = format!("{}|contents|{}|{kind:?}", account.scope(), folder.id);
     let page = TokenPage::<String>::read(account.app(), &query, context).await?;
     let storage = account.storage_for(Op::FolderList)?;
     let cx = account.cx();
@@ -94,8 +94,13 @@ struct Tree<'a> {
 
 impl Tree<'_> {
     async fn page(&self, query: &Query, render: &Render<'_>) -> Answer<List<Shown>> {
-        let context =
-            format!("{}|tree|{}|{:?}|{:?}", self.account.id(), self.folder, self.kind, self.depth);
+        let context = format!(
+            "{}|tree|{}|{:?}|{:?}",
+            self.account.scope(),
+            self.folder,
+            self.kind,
+            self.depth
+        );
         let page = TokenPage::<String>::read(self.account.app(), query, context).await?;
         let storage = self.account.storage_for(Op::FolderListRecursively)?;
         let cx = self.account.cx();

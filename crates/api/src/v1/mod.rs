@@ -19,6 +19,7 @@ pub mod search;
 pub mod services;
 pub mod target;
 pub(crate) mod tasks;
+pub mod team;
 pub mod thumbnail;
 pub(crate) mod tokens;
 pub mod trash;

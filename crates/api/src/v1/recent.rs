@@ -28,7 +28,7 @@ pub async fn recent(Accounts(accounts): Accounts, query: Query) -> Answer {
         }
         account.require_everywhere()?;
     }
-    let ids: Vec<String> = accounts.iter().map(|account| account.id().to_string()).collect();
+    let ids: Vec<String> = accounts.iter().map(Account::scope).collect();
     let after = query.text("after");
     let context = format!("{}|recent|{}", ids.join(","), after.unwrap_or_default());
     let page = NumberPage::read(first.app(), &query, context).await?;

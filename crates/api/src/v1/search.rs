@@ -26,7 +26,7 @@ pub async fn search(Accounts(accounts): Accounts, query: Query) -> Answer {
     let text = query.text("q").map(str::trim).filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| Problem::invalid("q", "must have at least one character"))?;
     let Some(first) = accounts.first() else { return Err(Problem::not_found("account")) };
-    let ids: Vec<String> = accounts.iter().map(|account| account.id().to_string()).collect();
+    let ids: Vec<String> = accounts.iter().map(Account::scope).collect();
     let parents = query.text("parents").unwrap_or_default();
     let context = format!("{}|search|{parents}|{text}", ids.join(","));
     let page = TokenPage::<At>::read(first.app(), &query, context).await?;

@@ -48,8 +48,8 @@ pub struct One {
 fn view(call: &Call, connector: &dyn Connector, full: bool) -> One {
     let about = connector.descriptor();
     let properties = full.then(|| {
-        let abilities = of_service(connector);
-        json!({"capabilities": rules(abilities.as_ref())})
+        let [normal, admin] = [false, true].map(|admin| of_service(connector, admin));
+        json!({"capabilities": rules(normal.as_ref(), admin.as_ref())})
     });
     One {
         name: about.name,

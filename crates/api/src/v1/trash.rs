@@ -27,7 +27,7 @@ fn part(account: &Account, op: Op) -> Answer<&dyn Trash> {
 pub async fn list(account: Account, query: Query) -> Answer {
     account.require_everywhere()?;
     let render = Render::new(&account, &query)?;
-    let context = format!("{}|trash", account.id());
+    let context = format!("{}|trash", account.scope());
     let page = TokenPage::<String>::read(account.app(), &query, context).await?;
     let trash = part(&account, Op::TrashList)?;
     let cx = account.cx();

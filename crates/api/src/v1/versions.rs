@@ -110,7 +110,7 @@ fn named(account: &Account) -> Answer<String> {
 /// `not_implemented`; what the service says.
 pub async fn list(account: Account, query: Query) -> Answer {
     let file = account.file().await?;
-    let context = format!("{}|versions|{}", account.id(), file.id);
+    let context = format!("{}|versions|{}", account.scope(), file.id);
     let page = TokenPage::<String>::read(account.app(), &query, context).await?;
     let versions = part(&account)?;
     let cx = account.cx();

@@ -16,5 +16,6 @@ mod responses;
 mod sockets;
 mod stuck;
 mod tasks;
+mod team;
 mod tokens;
 mod uploads;

@@ -4,13 +4,16 @@
 mod drive;
 mod parts;
 mod storage;
+mod team;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tramontane_connector::descriptor::{Descriptor, Field};
-use tramontane_connector::{Category, Connector, Cx, EntryKind, Error, Identity, Result, Storage};
+use tramontane_connector::{
+    AsUser, Category, Connector, Cx, EntryKind, Error, Identity, Result, Storage, Team,
+};
 use tramontane_model::{AccountId, NativeId, Timestamp};
 
 use drive::Drive;
@@ -30,7 +33,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
 /// The files of all accounts, in memory.
 #[derive(Clone, Default)]
 pub struct Memory {
-    drives: Arc<Mutex<BTreeMap<AccountId, Drive>>>,
+    /// By account, and by the member that it acts as.
+    drives: Arc<Mutex<BTreeMap<(AccountId, String), Drive>>>,
 }
 
 impl Memory {
@@ -45,7 +49,7 @@ impl Memory {
     /// # Errors
     /// `NotFound`.
     pub fn forbid_download(&self, account: AccountId, file: &NativeId) -> Result<()> {
-        self.with(account, Timestamp::from_micros(0), |drive| {
+        self.with(account, "", Timestamp::from_micros(0), |drive| {
             let id = drive.live(EntryKind::File, file)?;
             drive.get_mut(id)?.downloadable = false;
             Ok(())
@@ -55,16 +59,17 @@ impl Memory {
     fn with<T>(
         &self,
         account: AccountId,
+        user: &str,
         now: Timestamp,
         act: impl FnOnce(&mut Drive) -> Result<T>,
     ) -> Result<T> {
         let mut drives: MutexGuard<'_, _> =
             self.drives.lock().unwrap_or_else(PoisonError::into_inner);
-        act(drives.entry(account).or_insert_with(|| Drive::new(now)))
+        act(drives.entry((account, user.to_owned())).or_insert_with(|| Drive::new(now)))
     }
 
     fn on<T>(&self, cx: &Cx, act: impl FnOnce(&mut Drive) -> Result<T>) -> Result<T> {
-        self.with(cx.account.id, cx.now(), act)
+        self.with(cx.account.id, cx.as_user.as_deref().unwrap_or_default(), cx.now(), act)
     }
 }
 
@@ -87,5 +92,13 @@ impl Connector for Memory {
 
     fn storage(&self) -> Option<Arc<dyn Storage>> {
         Some(Arc::new(self.clone()))
+    }
+
+    fn team(&self) -> Option<Arc<dyn Team>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    fn as_user(&self) -> AsUser {
+        AsUser::Optional
     }
 }
