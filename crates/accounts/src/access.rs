@@ -85,7 +85,7 @@ impl Access {
     pub fn parse<'a>(items: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         let items: Vec<Item> = items.into_iter().map(parse_item).collect::<Result<_>>()?;
         if items.is_empty() || items.len() > MAX_ITEMS {
-            return Err(Error::invalid("access", format!("give 1 to {MAX_ITEMS} items")));
+            return Err(Error::invalid("access", format!("must hold 1 to {MAX_ITEMS} items")));
         }
         Ok(Self(Some(items)))
     }
@@ -174,7 +174,7 @@ impl fmt::Display for Item {
 fn parse_item(text: &str) -> Result<Item> {
     let bad = |rule: &str| {
         let shown: String = text.chars().take(80).collect();
-        Error::invalid("access", format!("the item {shown:?} {rule}"))
+        Error::invalid("access", format!("holds {shown:?}, which {rule}"))
     };
     let (what, place) = match text.split_once('@') {
         None => (text, None),

@@ -267,18 +267,24 @@ pub enum Tags {
 }
 
 impl Tags {
-    /// Reads a header; `None` when it is absent or holds no tag.
+    /// Reads a header; `None` when it is absent or empty. One that holds no tag at all is a condition
+    /// that nothing meets: to ignore it would make a guarded write an unguarded one.
     #[must_use]
     pub fn read(headers: &http::HeaderMap, name: http::HeaderName) -> Option<Self> {
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         let mut tags = Vec::new();
-        for part in values.flat_map(|value| value.split(',')) {
-            if part.trim() == "*" {
-                return Some(Self::Any);
+        let mut there = false;
+        for value in headers.get_all(name) {
+            // Tags may hold bytes above ASCII (RFC 9110, section 8.8.3).
+            let text = String::from_utf8_lossy(value.as_bytes());
+            for part in items(&text) {
+                there |= !part.trim().is_empty();
+                if part.trim() == "*" {
+                    return Some(Self::Any);
+                }
+                tags.extend(ETag::parse(part));
             }
-            tags.extend(ETag::parse(part));
         }
-        (!tags.is_empty()).then_some(Self::These(tags))
+        there.then_some(Self::These(tags))
     }
 
     /// Whether one of them is this, weakly compared (`If-None-Match`).
@@ -291,6 +297,15 @@ impl Tags {
             }
         }
     }
+}
+
+/// The items of a list header: what commas part, unless they stand within quotes.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    text.split(move |letter| {
+        quoted ^= letter == '"';
+        letter == ',' && !quoted
+    })
 }
 
 #[cfg(test)]
@@ -316,5 +331,9 @@ mod tests {
         assert!(!two.meet(Some(&ETag::strong("c"))));
         assert!(!two.meet(None));
         assert!(Tags::Any.meet(None));
+        assert_eq!(read("\"a,b\""), Some(Tags::These(vec![ETag::strong("a,b")])));
+        let none = read("\"broken").unwrap();
+        assert!(!none.meet(Some(&ETag::strong("broken"))) && !none.meet(None));
+        assert_eq!(read(" , "), None);
     }
 }

@@ -10,7 +10,7 @@ use utoipa::openapi::{RefOr, Schema};
 use crate::answer::json_text;
 use crate::call::Call;
 use crate::problem::{Answer, Problem};
-use crate::route::{Content, Doc, Routes};
+use crate::route::{Content, Doc, Routes, Schemas};
 
 /// Where a parameter stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,21 @@ enum Looks {
     Flag,
     Number(u64, u64),
     Word(&'static [&'static str]),
+    /// Several of these words, with commas between.
+    Words(&'static [&'static str]),
+    /// From so many characters to so many.
+    Sized(u64, u64),
+    /// Must match this regular expression.
+    Like(&'static str),
+    /// An ISO 8601 date or date-time.
+    Time,
 }
+
+/// The states of tasks.
+const STATES: &[&str] = &["PENDING", "STARTED", "SUCCESS", "FAILURE", "REVOKED"];
+
+/// Parameters without which nothing can be done.
+const REQUIRED: &[&str] = &["q", "part_number"];
 
 /// One parameter: its name here and on the wire, where it stands, its looks, and a sentence.
 type Param = (&'static str, In, Looks, &'static str);
@@ -42,14 +56,14 @@ const PARAMS: &[Param] = &[
     (
         "expand",
         In::Query,
-        Looks::Text,
-        "Comma-separated members to fill: ancestors, owner, permissions.",
+        Looks::Words(&["ancestors", "owner", "permissions"]),
+        "Members to fill that cost further calls.",
     ),
     (
         "hashes",
         In::Query,
-        Looks::Text,
-        "A hash to compute when it is missing: md5, sha1, sha256, crc32c.",
+        Looks::Word(&["md5", "sha1", "sha256", "crc32c"]),
+        "A hash to compute when it is missing.",
     ),
     ("active", In::Query, Looks::Flag, "Only those that are active, or are not."),
     ("enabled", In::Query, Looks::Flag, "As active."),
@@ -73,10 +87,10 @@ const PARAMS: &[Param] = &[
     ("conflict_if_exists", In::Query, Looks::Flag, "Refuse when the folder exists."),
     ("recursive", In::Query, Looks::Flag, "With all that is below."),
     ("permanent", In::Query, Looks::Flag, "Past the trash."),
-    ("max_depth", In::Query, Looks::Number(1, 1000), "How deep to list."),
+    ("max_depth", In::Query, Looks::Number(1, 100_000), "How deep to list."),
     ("types", In::Query, Looks::Word(&["file", "folder"]), "Only files, or only folders."),
     ("after", In::Query, Looks::Text, "Only what changed after this timestamp."),
-    ("q", In::Query, Looks::Text, "What to look for."),
+    ("q", In::Query, Looks::Like(r"\S"), "What to look for."),
     ("parents", In::Query, Looks::Text, "Comma-separated folder ids to look below."),
     ("export", In::Query, Looks::Text, "Media type or extension to export to."),
     ("redirect", In::Query, Looks::Flag, "Answers with a short-lived URL of the service."),
@@ -92,10 +106,15 @@ const PARAMS: &[Param] = &[
     ("link", In::Query, Looks::Flag, "Makes a link to the new file."),
     ("link_options", In::Query, Looks::Text, "Options of the link, as JSON."),
     ("part_number", In::Query, Looks::Number(1, 10_000), "Which part."),
-    ("state", In::Query, Looks::Text, "Only tasks in this state."),
-    ("status", In::Query, Looks::Text, "Only items with this outcome."),
-    ("start", In::Query, Looks::Text, "The first day."),
-    ("end", In::Query, Looks::Text, "The last day."),
+    ("state", In::Query, Looks::Word(STATES), "Only tasks in this state."),
+    (
+        "status",
+        In::Query,
+        Looks::Word(&["done", "skipped", "failed"]),
+        "Only items with this outcome.",
+    ),
+    ("start", In::Query, Looks::Time, "The first day."),
+    ("end", In::Query, Looks::Time, "The last day."),
     ("application", In::Query, Looks::Text, "Only this application."),
     ("origin", In::Query, Looks::Text, "The origin of the page."),
     ("name", In::Query, Looks::Text, "The file's name."),
@@ -122,7 +141,7 @@ const PARAMS: &[Param] = &[
         Looks::Number(100, 600_000),
         "Milliseconds to wait for the service.",
     ),
-    ("Idempotency-Key", In::Header, Looks::Text, "Makes it safe to send again."),
+    ("Idempotency-Key", In::Header, Looks::Sized(1, 255), "Makes it safe to send again."),
     ("If-Match", In::Header, Looks::Text, "Only when the ETag is still this."),
     ("If-None-Match", In::Header, Looks::Text, "Only when the ETag is not this."),
     ("If-Range", In::Header, Looks::Text, "The range only when the ETag is still this."),
@@ -160,6 +179,14 @@ fn looks(looks: Looks) -> Value {
             json!({"type": "integer", "minimum": least, "maximum": most})
         }
         Looks::Word(words) => json!({"type": "string", "enum": words}),
+        Looks::Words(words) => {
+            json!({"type": "array", "items": {"type": "string", "enum": words}})
+        }
+        Looks::Sized(least, most) => {
+            json!({"type": "string", "minLength": least, "maxLength": most})
+        }
+        Looks::Like(pattern) => json!({"type": "string", "pattern": pattern}),
+        Looks::Time => json!({"type": "string", "format": "date-time"}),
     }
 }
 
@@ -175,13 +202,18 @@ fn parameter(name: &str, place: In) -> Value {
         In::Header => "header",
         In::Path => "path",
     };
-    json!({
-        "name": own, "in": word, "required": place == In::Path,
-        "description": about, "schema": form,
-    })
+    let required = place == In::Path || (place == In::Query && REQUIRED.contains(&name));
+    let mut parameter = json!({
+        "name": own, "in": word, "required": required, "description": about, "schema": form,
+    });
+    if let (Some((_, _, Looks::Words(_), _)), Value::Object(members)) = (known, &mut parameter) {
+        members.insert("style".into(), "form".into());
+        members.insert("explode".into(), false.into());
+    }
+    parameter
 }
 
-fn operation(path: &str, doc: &Doc) -> Value {
+fn operation(path: &str, doc: &Doc, schemas: &Schemas) -> Value {
     let mut operation = Map::new();
     operation.insert("operationId".into(), doc.id.into());
     operation.insert("summary".into(), doc.summary.into());
@@ -207,7 +239,12 @@ fn operation(path: &str, doc: &Doc) -> Value {
             ((*media_type).to_owned(), value)
         });
         let content: Map<String, Value> = content.collect();
-        operation.insert("requestBody".into(), json!({"content": content}));
+        let needed = doc
+            .body
+            .iter()
+            .all(|(_, schema)| schema.as_ref().is_some_and(|schema| has_required(schema, schemas)));
+        let body = json!({"content": content, "required": needed});
+        operation.insert("requestBody".into(), body);
     }
     operation.insert("responses".into(), responses(doc).into());
     if doc.public {
@@ -220,13 +257,37 @@ fn operation(path: &str, doc: &Doc) -> Value {
     operation.into()
 }
 
+/// Whether a body of this schema must hold something.
+fn has_required(schema: &RefOr<Schema>, schemas: &Schemas) -> bool {
+    let schema = json!(schema);
+    let schema = match schema.get("$ref").and_then(Value::as_str) {
+        Some(to) => {
+            schemas.get(to.rsplit('/').next().unwrap_or_default()).map(|named| json!(named))
+        }
+        None => Some(schema),
+    };
+    let required = schema.as_ref().and_then(|schema| schema.get("required"));
+    required.and_then(Value::as_array).is_some_and(|names| !names.is_empty())
+}
+
 fn responses(doc: &Doc) -> Map<String, Value> {
     let mut responses = Map::new();
+    let cut = doc.params.contains(&"fields");
+    if doc.params.contains(&"X-Kloudless-Async") {
+        let schema = json!({"$ref": "#/components/schemas/TaskObject"});
+        let content = json!({"application/json": {"schema": schema}});
+        let text = "It runs as a task.";
+        responses.insert("202".into(), json!({"description": text, "content": content}));
+    }
     for gives in &doc.answers {
         let content = match &gives.content {
             Content::Nothing => None,
-            Content::Json(schema) => Some(json!({"application/json": {"schema": schema}})),
-            Content::List(schema) => Some(json!({"application/json": {"schema": list(schema)}})),
+            Content::Json(schema) => {
+                Some(json!({"application/json": {"schema": perhaps_cut(schema, cut)}}))
+            }
+            Content::List(schema) => {
+                Some(json!({"application/json": {"schema": list(&perhaps_cut(schema, cut))}}))
+            }
             Content::Bytes(types) => {
                 let each = types.iter().map(|one| ((*one).to_owned(), json!({})));
                 Some(each.collect::<Map<String, Value>>().into())
@@ -250,7 +311,41 @@ fn reason(status: u16) -> String {
     status.and_then(|status| status.canonical_reason()).unwrap_or("Answer").to_owned()
 }
 
-fn list(of: &RefOr<Schema>) -> Value {
+/// The objects that `fields` can cut.
+const CUT: [&str; 2] = ["File", "Folder"];
+/// What `fields` leaves in every object.
+const ALWAYS: [&str; 4] = ["id", "type", "api", "href"];
+
+/// A schema of files or folders, or of what `fields` leaves of them.
+fn perhaps_cut(schema: &RefOr<Schema>, cut: bool) -> Value {
+    let whole = json!(schema);
+    let name = whole.get("$ref").and_then(Value::as_str).and_then(|to| to.rsplit('/').next());
+    let parts: Vec<Value> = match name.filter(|_| cut) {
+        Some("Object") => CUT.iter().map(|name| part(name)).collect(),
+        Some(name) if CUT.contains(&name) => vec![part(name)],
+        _ => return whole,
+    };
+    json!({"anyOf": std::iter::once(whole).chain(parts).collect::<Vec<_>>()})
+}
+
+fn part(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}Part")})
+}
+
+/// The schema of what `fields` leaves: every member may be missing but those that are always there.
+fn part_schema(mut schema: Value) -> Value {
+    if let Some(all) = schema.get_mut("allOf").and_then(Value::as_array_mut) {
+        for one in all {
+            *one = part_schema(one.take());
+        }
+    }
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|name| name.as_str().is_some_and(|name| ALWAYS.contains(&name)));
+    }
+    schema
+}
+
+fn list(of: &Value) -> Value {
     let page = json!({"type": ["string", "integer", "null"]});
     json!({
         "type": "object",
@@ -298,11 +393,14 @@ pub fn document(routes: &Routes) -> Value {
         let path_text = path.replace("{*", "{");
         let item = paths.entry(path_text).or_insert_with(|| json!({}));
         if let Value::Object(item) = item {
-            item.insert(doc.method.as_str().to_ascii_lowercase(), operation(path, doc));
+            item.insert(
+                doc.method.as_str().to_ascii_lowercase(),
+                operation(path, doc, &routes.schemas),
+            );
             if doc.method == Method::GET {
                 let mut head = doc.clone();
                 head.answers.iter_mut().for_each(|gives| gives.content = Content::Nothing);
-                let mut head = operation(path, &head);
+                let mut head = operation(path, &head, &routes.schemas);
                 if let Value::Object(members) = &mut head {
                     members.insert("operationId".into(), format!("{}Head", doc.id).into());
                     for status in PROBLEMS {
@@ -321,6 +419,11 @@ pub fn document(routes: &Routes) -> Value {
     let mut schemas: Map<String, Value> = Map::new();
     for (name, schema) in &routes.schemas {
         schemas.insert(name.clone(), json!(schema));
+    }
+    for name in CUT {
+        if let Some(whole) = schemas.get(name).cloned() {
+            schemas.insert(format!("{name}Part"), part_schema(whole));
+        }
     }
     schemas.insert("Problem".into(), problem_schema());
     let problem = json!({"$ref": "#/components/schemas/Problem"});

@@ -222,9 +222,9 @@ impl Routes {
             let problem = Problem::new(tramontane_model::Code::MethodNotAllowed, text);
             std::future::ready(problem.allow(methods))
         };
-        together = together.fallback(wrong_method);
+        // A method that is not taken is told before anything that the request carries is looked at.
         let around = axum::middleware::from_fn(crate::writes::around);
-        let together = together.layer(around).layer(Mark(path));
+        let together = together.layer(around).fallback(wrong_method).layer(Mark(path));
         self.router = self.router.route(path, together);
         self
     }

@@ -18,7 +18,9 @@ const ASK: &[&str] = &["X-Kloudless-Raw-Data", "Tramontane-Deadline"];
 /// What any object's answer may be asked for.
 const SHOW: &[&str] = &["fields", "expand"];
 /// Lists.
-const PAGES: &[&str] = &["page", "page_size", "paging", "cursor", "fields"];
+const PAGES: &[&str] = &["page", "page_size", "paging", "cursor"];
+/// Lists of files and folders.
+const OBJECTS: &[&str] = &["page", "page_size", "paging", "cursor", "fields"];
 /// What conflicts are answered by.
 const TAKEN: &[&str] = &["overwrite", "conflict"];
 /// What writes may carry.
@@ -352,7 +354,7 @@ fn folders() -> Routes {
             [get("listFolder", folders::contents)
                 .says("What is in a folder, or below it.")
                 .takes(&["recursive", "max_depth", "types", "expand"])
-                .takes(PAGES)
+                .takes(OBJECTS)
                 .takes(ASK)
                 .lists::<Object>()],
         )
@@ -424,7 +426,7 @@ fn rest() -> Routes {
             [get("listRecent", recent::recent)
                 .says("The files that changed last, of one account or several.")
                 .takes(&["after"])
-                .takes(PAGES)
+                .takes(OBJECTS)
                 .takes(ASK)
                 .lists::<File>()],
         )
@@ -433,7 +435,7 @@ fn rest() -> Routes {
             [get("search", search::search)
                 .says("Files and folders that match, of one account or several.")
                 .takes(&["q", "parents"])
-                .takes(PAGES)
+                .takes(OBJECTS)
                 .takes(ASK)
                 .lists::<Object>()],
         )
@@ -442,7 +444,7 @@ fn rest() -> Routes {
             [
                 get("listTrash", trash::list)
                     .says("What is in the trash.")
-                    .takes(PAGES)
+                    .takes(OBJECTS)
                     .lists::<Object>(),
                 delete("emptyTrash", trash::clear)
                     .says("Deletes all that is in the trash for good.")

@@ -38,7 +38,31 @@ pub struct RawId {
     pub raw_id: String,
     /// What it names; `file` without.
     #[serde(rename = "type")]
-    pub kind: Option<String>,
+    pub kind: Option<RawIdKind>,
+}
+
+/// What an id names.
+#[derive(Debug, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawIdKind {
+    /// A file.
+    File,
+    /// A folder.
+    Folder,
+    /// A calendar.
+    Calendar,
+    /// A calendar event.
+    Event,
+    /// A conversation in a chat service.
+    Conversation,
+    /// A chat or email message.
+    Message,
+    /// A person at the service.
+    User,
+    /// A group of people at the service.
+    Group,
+    /// A label.
+    Label,
 }
 
 /// A file to be fetched from a URL.
@@ -49,7 +73,7 @@ pub struct NewFileFromUrl {
     /// The folder.
     pub parent_id: String,
     /// The name.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(min_length = 1, max_length = 1024, pattern = "^(?!\\.{1,2}$)[^/\\x00]+$")]
     pub name: String,
 }
 
@@ -57,7 +81,7 @@ pub struct NewFileFromUrl {
 #[derive(Debug, ToSchema)]
 pub struct NewFolder {
     /// The name.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(min_length = 1, max_length = 1024, pattern = "^(?!\\.{1,2}$)[^/\\x00]+$")]
     pub name: String,
     /// The folder that it is made in; the root without.
     pub parent_id: Option<String>,
@@ -67,19 +91,22 @@ pub struct NewFolder {
 #[derive(Debug, ToSchema)]
 pub struct Move {
     /// The new name.
+    #[schema(min_length = 1, max_length = 1024, pattern = "^(?!\\.{1,2}$)[^/\\x00]+$")]
     pub name: Option<String>,
     /// The new folder.
     pub parent_id: Option<String>,
     /// The new account.
+    #[schema(minimum = 1, maximum = 2147483647)]
     pub account: Option<i64>,
 }
 
 /// Where a copy goes.
 #[derive(Debug, ToSchema)]
 pub struct Copy {
-    /// The folder.
-    pub parent_id: Option<String>,
+    /// The folder. It may be missing for an upload location.
+    pub parent_id: String,
     /// The copy's name; the same without.
+    #[schema(min_length = 1, max_length = 1024, pattern = "^(?!\\.{1,2}$)[^/\\x00]+$")]
     pub name: Option<String>,
     /// The account; the same without. Also `upload_location`.
     #[schema(value_type = Option<String>)]
@@ -92,6 +119,7 @@ pub struct Restore {
     /// The folder; where it was without.
     pub parent_id: Option<String>,
     /// The name; what it was without.
+    #[schema(min_length = 1, max_length = 1024, pattern = "^(?!\\.{1,2}$)[^/\\x00]+$")]
     pub name: Option<String>,
 }
 
@@ -102,9 +130,9 @@ pub struct PermissionChanges(pub Vec<PermissionChange>);
 /// One change of a permission.
 #[derive(Debug, ToSchema)]
 pub struct PermissionChange {
-    /// `user`, `group`, `domain`, `anyone`.
+    /// Whose it is; a person's without.
     #[serde(rename = "type")]
-    pub kind: Option<String>,
+    pub kind: Option<Grantee>,
     /// What they shall be able to do; `null` removes the permission.
     #[schema(required = true)]
     pub role: Option<String>,
@@ -112,6 +140,20 @@ pub struct PermissionChange {
     pub email: Option<String>,
     /// Whose it is, by id.
     pub id: Option<String>,
+}
+
+/// Whom a permission is for.
+#[derive(Debug, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Grantee {
+    /// A person.
+    User,
+    /// A group.
+    Group,
+    /// Everyone of a domain.
+    Domain,
+    /// Everyone who has the address.
+    Anyone,
 }
 
 /// Changes of properties: a list.

@@ -51,6 +51,7 @@ pub(crate) struct NewLink {
     active: Option<bool>,
     password: Option<String>,
     expiration: Option<String>,
+    #[schema(minimum = 1, maximum = 2_147_483_647)]
     max_downloads: Option<i64>,
 }
 
@@ -62,6 +63,7 @@ pub(crate) struct LinkChange {
     active: Option<bool>,
     password: Option<String>,
     expiration: Option<String>,
+    #[schema(minimum = 1, maximum = 2_147_483_647)]
     max_downloads: Option<i64>,
 }
 

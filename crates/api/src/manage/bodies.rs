@@ -6,7 +6,9 @@ use utoipa::ToSchema;
 /// Names of a developer.
 #[derive(ToSchema)]
 pub(crate) struct DeveloperChange {
+    #[schema(max_length = 200)]
     first_name: Option<String>,
+    #[schema(max_length = 200)]
     last_name: Option<String>,
 }
 
@@ -15,7 +17,9 @@ pub(crate) struct DeveloperChange {
 pub(crate) struct NewApplication {
     #[schema(min_length = 1, max_length = 200)]
     name: String,
+    #[schema(max_length = 10_000)]
     description: Option<String>,
+    #[schema(max_length = 2_000, pattern = "^$|^https?://[A-Za-z0-9]")]
     logo_url: Option<String>,
     implicit_grant_enabled: Option<bool>,
     recent_enabled: Option<bool>,
@@ -27,8 +31,11 @@ pub(crate) struct NewApplication {
 /// Changes of an application.
 #[derive(ToSchema)]
 pub(crate) struct ApplicationChange {
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
+    #[schema(max_length = 10_000)]
     description: Option<String>,
+    #[schema(max_length = 2_000, pattern = "^$|^https?://[A-Za-z0-9]")]
     logo_url: Option<String>,
     active: Option<bool>,
     implicit_grant_enabled: Option<bool>,
@@ -39,42 +46,65 @@ pub(crate) struct ApplicationChange {
     token_lifetime: Option<i64>,
 }
 
+/// What a token or a key may do, by API and verb; `@` and an id limit it to a folder.
+#[derive(ToSchema)]
+#[schema(min_items = 1, max_items = 50)]
+pub(crate) struct AccessItems(Vec<AccessItem>);
+
+/// One item of an access list: `*`, or an API and a verb.
+#[derive(ToSchema)]
+#[schema(
+    pattern = "^(\\*|(storage|calendar|events|sharing|crm|messaging|team|email|meetings):(read|write|delete|events|raw))(@[A-Za-z0-9_=%-]+)?$"
+)]
+pub(crate) struct AccessItem(String);
+
 /// A new API key; no member is needed.
 #[derive(ToSchema)]
 pub(crate) struct NewApiKey {
+    #[schema(max_length = 200)]
     label: Option<String>,
-    access: Option<Vec<String>>,
+    access: Option<AccessItems>,
+    #[schema(minimum = 1, maximum = 315_360_000)]
     expires_in: Option<i64>,
 }
 
 /// An address: a webhook's or a redirect URI.
 #[derive(ToSchema)]
 pub(crate) struct NewUrl {
+    #[schema(min_length = 1, max_length = 2_000)]
     url: String,
 }
 
 /// A new trusted domain.
 #[derive(ToSchema)]
 pub(crate) struct NewTrustedDomain {
+    #[schema(min_length = 1, max_length = 300)]
     domain: String,
 }
+
+/// A scope in the service's own words.
+#[derive(ToSchema)]
+#[schema(min_length = 1, max_length = 500)]
+pub(crate) struct ServiceScope(String);
 
 /// A new service key.
 #[derive(ToSchema)]
 pub(crate) struct NewServiceKey {
     service: String,
     admin: Option<bool>,
+    #[schema(min_length = 1)]
     client_id: String,
     client_secret: Option<String>,
-    scopes: Option<Vec<String>>,
+    scopes: Option<Vec<ServiceScope>>,
 }
 
 /// Changes of a service key.
 #[derive(ToSchema)]
 pub(crate) struct ServiceKeyChange {
+    #[schema(min_length = 1)]
     client_id: Option<String>,
     client_secret: Option<String>,
-    scopes: Option<Vec<String>>,
+    scopes: Option<Vec<ServiceScope>>,
 }
 
 /// A new upload location.

@@ -2,7 +2,7 @@
 //! `/v1/meta/applications` and the older `/v1/applications`.
 
 mod applications;
-mod bodies;
+pub(crate) mod bodies;
 mod check;
 mod developers;
 mod keys;

@@ -46,7 +46,9 @@ pub(crate) struct Multipart {
 #[expect(dead_code, reason = "describes; the handler reads the members itself")]
 pub(crate) struct NewMultipart {
     parent_id: String,
+    #[schema(min_length = 1, max_length = 1024, pattern = "^(?!\\.{1,2}$)[^/\\x00]+$")]
     name: String,
+    #[schema(minimum = 0)]
     size: Option<i64>,
 }
 

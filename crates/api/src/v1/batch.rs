@@ -28,6 +28,7 @@ const METHODS: [Method; 5] =
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes; the handler reads the members itself")]
 pub(crate) struct NewBatch {
+    #[schema(min_items = 1, max_items = 100)]
     requests: Vec<NewBatchRequest>,
 }
 

@@ -15,6 +15,7 @@ use crate::call::Call;
 use crate::caller::header;
 use crate::json::JsonBody;
 use crate::manage::access;
+use crate::manage::bodies::AccessItems;
 use crate::paging::NumberPage;
 use crate::problem::{Answer, Problem};
 use crate::query::Query;
@@ -66,8 +67,10 @@ pub(crate) struct Verified {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes; the handler reads the members itself")]
 pub(crate) struct NewAccountToken {
-    access: Option<Vec<String>>,
+    access: Option<AccessItems>,
+    #[schema(minimum = 1, maximum = 315_360_000)]
     expires_in: Option<i64>,
+    #[schema(max_length = 200)]
     label: Option<String>,
 }
 

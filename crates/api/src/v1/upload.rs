@@ -146,7 +146,10 @@ async fn put(
         how.if_match = match Tags::read(headers, IF_MATCH) {
             None => None,
             Some(Tags::Any) => Some(ETag::strong("*")),
-            Some(Tags::These(tags)) => tags.into_iter().next(),
+            Some(Tags::These(tags)) => Some(tags.into_iter().next().ok_or_else(|| {
+                let text = "If-Match holds no ETag, so nothing can meet it.";
+                Problem::new(Code::PreconditionFailed, text).param("If-Match")
+            })?),
         };
     }
     let body = match &metadata.mime_type {

@@ -74,6 +74,7 @@ pub(crate) async fn run(
 ) -> Answer<Response> {
     let app = front.app().clone();
     let (parts, body) = request.into_parts();
+    let scope = scope(&app, call, &parts, &key).await?;
     let streams = streams(call.route(), &parts);
     let (body, text) = match streams {
         true => (body, None),
@@ -82,7 +83,6 @@ pub(crate) async fn run(
             (Body::from(text.clone()), Some(text))
         }
     };
-    let scope = scope(&app, call, &parts, &key).await?;
     let fingerprint = fingerprint(&parts, text.as_deref());
     let now = app.now();
     let until = |now: Timestamp| now.plus_seconds(LEASE_SECONDS).micros();
@@ -149,8 +149,7 @@ fn streams(route: &str, parts: &Parts) -> bool {
 
 /// Who asks, for which account, as whom, with which key.
 async fn scope(app: &App, call: &Call, parts: &Parts, key: &str) -> Answer<String> {
-    let management = ["/v1/meta", "/v1/applications"];
-    let realm = match management.iter().any(|prefix| call.route().starts_with(prefix)) {
+    let realm = match super::is_management(call.route()) {
         true => Realm::Management,
         false => Realm::Accounts,
     };

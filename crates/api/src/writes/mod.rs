@@ -13,13 +13,17 @@ mod kinds;
 mod submit;
 mod watch;
 
-use axum::extract::Request;
+use axum::extract::{FromRequestParts as _, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::Method;
+use tramontane_accounts::Realm;
 
+use crate::account::{Accounts, AnyAccount};
 use crate::call::Call;
+use crate::caller::{Known, who};
 use crate::front::Front;
+use crate::problem::Problem;
 
 pub use executor::TaskExecutor;
 pub(crate) use kinds::kind_of;
@@ -39,7 +43,36 @@ pub(crate) async fn around(request: Request, next: Next) -> Response {
     let answered = match idempotent::key(request.headers()) {
         Ok(None) => submit::or_run(&front, &call, request, next).await,
         Ok(Some(key)) => idempotent::run(&front, &call, request, next, key).await,
-        Err(problem) => Err(problem),
+        Err(problem) => Err(after_the_caller(&front, &call, request, problem).await),
     };
     answered.unwrap_or_else(|problem| problem.into_response())
+}
+
+/// What a write is refused for: this, unless its credential or its account is refused, which comes
+/// first (wire API, section 4.4).
+pub(crate) async fn after_the_caller(
+    front: &Front,
+    call: &Call,
+    request: Request,
+    problem: Problem,
+) -> Problem {
+    let (mut parts, _) = request.into_parts();
+    let (app, route) = (front.app(), call.route());
+    let checked = if route == "/v1/accounts/{account}" {
+        AnyAccount::from_request_parts(&mut parts, app).await.map(drop)
+    } else if route.starts_with("/v1/accounts/{account}/") {
+        Accounts::from_request_parts(&mut parts, app).await.map(drop)
+    } else if route.starts_with("/v1/accounts") {
+        Known::from_request_parts(&mut parts, app).await.map(drop)
+    } else if is_management(route) {
+        who(&parts, app, Realm::Management).await.map(drop)
+    } else {
+        Ok(())
+    };
+    checked.err().unwrap_or(problem)
+}
+
+/// Whether a route takes a developer's credential.
+pub(crate) fn is_management(route: &str) -> bool {
+    ["/v1/meta", "/v1/applications"].iter().any(|prefix| route.starts_with(prefix))
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tramontane_accounts::Caller;
 use tramontane_tasks::{Kind, Operation, Payload, Work};
 
+use super::after_the_caller;
 use super::kinds::kind_of;
 use crate::account::Account;
 use crate::call::Call;
@@ -59,8 +60,10 @@ pub(crate) async fn or_run(
     let Some(kind) = kind.filter(|kind| *kind != Kind::Other || is_asked(request.headers())) else {
         return Ok(next.run(request).await);
     };
-    if !wants_task(&request, kind)? {
-        return Ok(next.run(request).await);
+    match wants_task(&request, kind) {
+        Ok(true) => {}
+        Ok(false) => return Ok(next.run(request).await),
+        Err(problem) => return Err(after_the_caller(front, call, request, problem).await),
     }
     let (mut parts, body) = request.into_parts();
     // The checks of credential and account come before anything is kept.

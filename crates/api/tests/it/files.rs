@@ -367,6 +367,12 @@ async fn ranges_and_preconditions_hold() {
         let reply = ask().header("range", "bytes=0-0").header("if-range", stale).send().await;
         assert_eq!(reply.status, 200, "{stale}");
     }
+    // A condition that holds no ETag is one that nothing meets; an empty one is none.
+    assert_eq!(ask().header("if-match", "\"broken").send().await.status, 412);
+    assert_eq!(ask().header("if-match", "").send().await.status, 200);
+    let file = format!("{}/files/{id}", drive.base);
+    let spared = drive.house.delete(&file).key().header("if-match", "\"broken").send().await;
+    assert_eq!(spared.problem(), (412, "precondition_failed".into()));
     let metadata = drive.house.get(&format!("{}/files/{id}", drive.base)).key();
     assert_eq!(metadata.header("if-none-match", &etag).send().await.status, 304);
     let redirected = drive.get(&format!("/files/{id}/contents?redirect=true")).await;

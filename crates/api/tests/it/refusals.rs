@@ -216,6 +216,22 @@ async fn the_first_failing_check_decides() {
     house.patch(&own).key().json(json!({"active": false})).send().await;
     assert_eq!(house.get(&format!("{path}?page_size=x")).key().send().await.status, 403);
     house.patch(&own).key().json(json!({"active": true})).send().await;
+    // Headers of writes are parameters too: method, credential and account come before them.
+    let long = "x".repeat(256);
+    for (name, value) in [("idempotency-key", long.as_str()), ("x-kloudless-async", "maybe")] {
+        let folders = format!("{own}/storage/folders");
+        let ask = |method: Method, path: &str| house.ask(method, path).header(name, value);
+        let wrong = ask(Method::PUT, &folders).key().send().await;
+        assert_eq!(wrong.problem(), (405, "method_not_allowed".into()), "{name}");
+        let nobody = ask(Method::POST, &folders).send().await;
+        assert_eq!(nobody.problem(), (403, "forbidden".into()), "{name}");
+        let other = ask(Method::POST, "/v1/accounts/7/storage/folders").key().send().await;
+        assert_eq!(other.problem(), (404, "not_found".into()), "{name}");
+        let bad = ask(Method::POST, &folders).key().json(json!({"name": "x"})).send().await;
+        assert_eq!(bad.problem(), (400, "invalid_parameters".into()), "{name}");
+    }
+    let meta = house.post("/v1/meta/applications").header("idempotency-key", &long);
+    assert_eq!(meta.send().await.problem(), (403, "forbidden".into()));
     // Parameters, before capabilities.
     let search = house.get(&format!("{own}/storage/search?q=%20")).key().send().await;
     assert_eq!(search.problem(), (400, "invalid_parameters".into()));
