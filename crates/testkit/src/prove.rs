@@ -39,11 +39,20 @@ pub struct Service {
 /// # Errors
 /// When it cannot be made.
 pub fn loopback_wire(connectors: Vec<Arc<dyn Connector>>) -> anyhow::Result<Arc<Wire>> {
+    loopback_wire_with(connectors, WireConfig::default())
+}
+
+/// As [`loopback_wire`], with these limits.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn loopback_wire_with(
+    connectors: Vec<Arc<dyn Connector>>,
+    config: WireConfig,
+) -> anyhow::Result<Arc<Wire>> {
     let allowed = ["127.0.0.0/8".to_owned(), "::1".to_owned()];
-    let config = WireConfig {
-        guard: Guard::allowing(&allowed).map_err(anyhow::Error::msg)?,
-        ..WireConfig::default()
-    };
+    let config =
+        WireConfig { guard: Guard::allowing(&allowed).map_err(anyhow::Error::msg)?, ..config };
     let wire =
         Wire::new(config, Registry::of(connectors), Arc::new(SystemClock), Arc::new(SystemLookup));
     Ok(Arc::new(wire.map_err(anyhow::Error::msg)?))
@@ -56,6 +65,21 @@ impl Service {
     /// # Errors
     /// What the service says.
     pub async fn connect(
+        connector: Arc<dyn Connector>,
+        number: i64,
+        fields: &[(&str, &str)],
+        spool: Spool,
+    ) -> anyhow::Result<Self> {
+        let lent = loopback_wire(vec![Arc::clone(&connector)])?;
+        Self::connect_over(lent, connector, number, fields, spool).await
+    }
+
+    /// As [`Service::connect`], by this way out.
+    ///
+    /// # Errors
+    /// What the service says.
+    pub async fn connect_over(
+        lent: Arc<dyn Lent>,
         connector: Arc<dyn Connector>,
         number: i64,
         fields: &[(&str, &str)],
@@ -81,7 +105,6 @@ impl Service {
             }
         }
         connector.normalize(&mut settings, &mut credential)?;
-        let lent = loopback_wire(vec![Arc::clone(&connector)])?;
         let mut account = Account {
             id: AccountId::new(number).context("account number")?,
             service: Arc::from(descriptor.name),
