@@ -126,7 +126,7 @@ async fn exchange(mut client: TcpStream, state: &State) -> io::Result<()> {
     let head = closing(&head);
     let fault = state.fault(&head);
     if let Some(Fault::Refuse(status, retry_after)) = fault {
-        return refuse(client, &head, rest.len() as u64, status, retry_after).await;
+        return refuse(client, &head, rest, status, retry_after).await;
     }
     let mut server = TcpStream::connect(&state.upstream).await?;
     server.write_all(head.as_bytes()).await?;
@@ -202,12 +202,22 @@ async fn spoil(mut client: TcpStream, fault: &Fault, answer: &[u8]) -> io::Resul
 async fn refuse(
     mut client: TcpStream,
     head: &str,
-    taken: u64,
+    mut taken: Vec<u8>,
     status: u16,
     retry_after: Option<&str>,
 ) -> io::Result<()> {
-    let left = length_of(head).unwrap_or_default().saturating_sub(taken);
-    tokio::io::copy(&mut (&mut client).take(left), &mut tokio::io::sink()).await?;
+    if head.contains("transfer-encoding: chunked") {
+        while !taken.ends_with(b"\r\n0\r\n\r\n") {
+            // What ends the body is all that must be known of it.
+            taken.drain(..taken.len().saturating_sub(7));
+            if client.read_buf(&mut taken).await? == 0 {
+                break;
+            }
+        }
+    } else {
+        let left = length_of(head).unwrap_or_default().saturating_sub(taken.len() as u64);
+        tokio::io::copy(&mut (&mut client).take(left), &mut tokio::io::sink()).await?;
+    }
     let wait = retry_after.map(|wait| format!("retry-after: {wait}\r\n")).unwrap_or_default();
     let answer = format!(
         "HTTP/1.1 {status} Spoiled\r\n{wait}content-length: 0\r\nconnection: close\r\n\r\n"

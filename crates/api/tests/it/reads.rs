@@ -47,7 +47,7 @@ async fn reading_writes_nothing() {
         }
     }
     let refused = house.get("/v1/accounts").auth("APIKey nonsense").send().await;
-    assert_eq!(refused.status, 401);
+    assert_eq!(refused.status, 403);
     assert_eq!(written(&house).await, before, "a refused key wrote");
 }
 

@@ -123,9 +123,8 @@ async fn checks(config: &Config) -> Vec<Check> {
         "make room, or give the folder to the user that runs the server",
     ));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let way_out = wiring::registry(config).and_then(|registry| {
-        wiring::wire(config, &registry, &clock).map(|wire| (registry, wire))
-    });
+    let way_out = wiring::registry(config)
+        .and_then(|registry| wiring::wire(config, &registry, &clock).map(|wire| (registry, wire)));
     let wired = match &way_out {
         Ok(_) => Ok("certificates and allow list are readable".to_owned()),
         Err(error) => Err(format!("{error:#}")),

@@ -269,8 +269,8 @@ async fn faults_are_told(bench: &Bench) {
         told("reading", fault, bench.read(&storage, &cx, &file.id).await, kinds(fault));
         assert!(bench.proxy.heal() > 0, "{fault:?} was never met");
         // The other side of a copy sees nothing of it.
-        bench.proxy.spoil(usize::MAX, fault.clone(), bench.reading);
         let (storage, cx) = bench.behind().await;
+        bench.proxy.spoil(usize::MAX, fault.clone(), bench.reading);
         let (target, target_cx) = (filled(&bench.clean), self::cx(&bench.clean));
         let (from, to) =
             (Side { storage: &storage, cx: &cx }, Side { storage: &target, cx: &target_cx });

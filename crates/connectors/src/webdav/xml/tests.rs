@@ -12,6 +12,9 @@ async fn read(text: &str) -> Result<Vec<Item>> {
         Ok(())
     });
     let arrived = arriving.await.map(|()| items);
+    if text.len() > SMALL_BYTES {
+        return arrived;
+    }
     let whole = parse_whole(text.as_bytes(), &mut |item| {
         at_once.push(item);
         Ok(())
@@ -19,7 +22,7 @@ async fn read(text: &str) -> Result<Vec<Item>> {
     match (&arrived, whole.map(|()| at_once)) {
         (Ok(one), Ok(other)) => assert_eq!(*one, other),
         (Err(one), Err(other)) => assert_eq!(one.kind, other.kind, "{one} {other}"),
-        (one, other) => assert!(one.is_ok() == other.is_ok(), "{one:?} is not {other:?}"),
+        (one, other) => assert_eq!(one.is_ok(), other.is_ok(), "{one:?} is not {other:?}"),
     }
     arrived
 }
