@@ -1,5 +1,6 @@
 //! The services that Tramontane speaks, a folder each. Imported by the binary and by tests alone.
 
+pub mod boxcloud;
 pub mod local;
 pub mod s3;
 pub mod sftp;
@@ -13,8 +14,9 @@ use tramontane_connector::{Bases, Connector, Result};
 ///
 /// # Errors
 /// A base URL that cannot be used.
-pub fn all(_bases: &Bases) -> Result<Vec<Arc<dyn Connector>>> {
+pub fn all(bases: &Bases) -> Result<Vec<Arc<dyn Connector>>> {
     Ok(vec![
+        Arc::new(boxcloud::BoxCloud::new(bases)?),
         Arc::new(local::Local::default()),
         Arc::new(s3::S3::amazon()),
         Arc::new(s3::S3::compatible()),

@@ -3,13 +3,14 @@
 use futures::FutureExt;
 use tramontane_connector::storage::DeleteOptions;
 use tramontane_connector::{
-    Conflict, Cx, ETag, Entry, EntryRef, Error, Kind, Place, Result, Storage,
+    Case, Conflict, Cx, ETag, Entry, EntryRef, Error, Kind, Place, Result, Storage,
 };
 use tramontane_model::{Op, ResourceId};
 
 use crate::copy;
 use crate::copy_tree::{Copied, TreeCopy};
 use crate::filled::Filled;
+use crate::names::FreeNames;
 use crate::progress::Quiet;
 use crate::transfer::Side;
 
@@ -23,6 +24,9 @@ pub(crate) async fn relocate(
 ) -> Result<Entry> {
     let side = Side { storage, cx };
     let source = storage.get(cx, what).await?;
+    if is_in_its_own_way(storage, cx, &source, to) {
+        return by_way_of_another_name(storage, cx, &source, to).await;
+    }
     if !source.is_folder() {
         let work = TreeCopy { from: side, to: side, within: true, progress: &Quiet };
         let made = work.one(&source, to, conflict).await?;
@@ -43,6 +47,35 @@ pub(crate) async fn relocate(
     };
     delete_copied(side, &copied).await.map_err(|error| left_behind(error, &made))?;
     Ok(made)
+}
+
+/// Whether the new name differs from the old one in case only, where such names are one: the copy would
+/// find its name taken by what it is made of.
+fn is_in_its_own_way(storage: &Filled, cx: &Cx, source: &Entry, to: &Place) -> bool {
+    let folded = storage.abilities(&cx.account).semantics.case == Case::Preserving;
+    let is_here = source.parent.as_ref().is_some_and(|parent| parent.id == to.parent);
+    folded && is_here && source.name.to_lowercase() == to.name.to_lowercase()
+}
+
+/// Renames twice. When the second time fails, the old name is given back as far as that goes.
+async fn by_way_of_another_name(
+    storage: &Filled,
+    cx: &Cx,
+    source: &Entry,
+    to: &Place,
+) -> Result<Entry> {
+    let old = Place::new(to.parent.clone(), source.name.clone());
+    let (aside, _claim) =
+        FreeNames::new(storage, cx, &old, source.is_folder(), None)?.next().await?;
+    let what = source.reference();
+    let moved = Box::pin(storage.relocate(cx, &what, &aside, Conflict::Fail)).await?.reference();
+    match Box::pin(storage.relocate(cx, &moved, to, Conflict::Fail)).await {
+        Err(error) => {
+            let _ = Box::pin(storage.relocate(cx, &moved, &old, Conflict::Fail)).await;
+            Err(error)
+        }
+        done => done,
+    }
 }
 
 /// Deletes a file that was copied, if it is still what was copied.

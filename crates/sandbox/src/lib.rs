@@ -11,6 +11,7 @@
 //! - [`Issuer`]: the OAuth server of one service.
 //! - [`Pushes`]: messages that services send to their subscribers.
 
+mod boxcloud;
 mod control;
 mod faults;
 mod issuer;

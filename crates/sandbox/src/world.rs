@@ -225,6 +225,6 @@ impl Drop for Running {
 }
 
 /// Every service there is: one line each, in its own folder.
-fn services(_lent: &Lent) -> Vec<Service> {
-    vec![]
+fn services(lent: &Lent) -> Vec<Service> {
+    vec![crate::boxcloud::service(lent)]
 }

@@ -126,13 +126,7 @@ impl Config {
         if !set.is_empty() {
             return set.to_owned();
         }
-        tramontane_store::Db::sqlite_url(&self.embedded_database())
-    }
-
-    /// Where the embedded database is, when no other is set.
-    #[must_use]
-    pub fn embedded_database(&self) -> PathBuf {
-        self.settings.data_dir.join("tramontane.db")
+        format!("sqlite:{}", self.settings.data_dir.join("tramontane.db").display())
     }
 
     /// The file with the master key.

@@ -40,7 +40,7 @@ pub(crate) struct House {
     pub(crate) app_id: String,
     pub(crate) api_key: String,
     _folder: tempfile::TempDir,
-    pub(crate) scratch: Scratch,
+    _scratch: Scratch,
 }
 
 /// An answer, read.
@@ -213,7 +213,7 @@ impl House {
             app_id: first.application.id,
             api_key: first.api_key.expose_secret().to_owned(),
             _folder: folder,
-            scratch,
+            _scratch: scratch,
         }
     }
 

@@ -10,7 +10,6 @@ mod links;
 mod listing;
 mod management;
 mod raw;
-mod reads;
 mod refusals;
 mod requests;
 mod responses;

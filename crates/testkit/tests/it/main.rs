@@ -1,7 +1,7 @@
 //! The behaviour suite over every connector: in memory, on disk, and against real servers.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-mod faults;
+mod boxcloud;
 mod nextcloud;
 mod s3;
 mod sandboxed;

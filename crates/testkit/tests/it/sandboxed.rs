@@ -8,7 +8,6 @@ use tramontane_sandbox::{Config, Running, Sandbox};
 use crate::services::prove_at_length;
 
 /// Runs a simulated service and proves its connector, as Ana, with nothing of hers there yet.
-#[expect(dead_code, reason = "the first service behind OAuth is about to come")]
 pub(crate) async fn prove_sandboxed(
     service: &str,
     number: i64,

@@ -1,0 +1,101 @@
+//! Box's OAuth endpoints: consent, codes, single-use refresh tokens, and server authentication by
+//! client credentials or a signed assertion.
+//!
+//! <https://developer.box.com/reference/post-oauth2-token/>
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse as _, Json, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use crate::issuer::{CLIENT_ID, CLIENT_SECRET, Params, params};
+use crate::people::{PEOPLE, Person};
+
+use super::Cloud;
+use super::store::{AUTOMATION, ENTERPRISE};
+
+pub(super) async fn consent(State(cloud): State<Cloud>, RawQuery(query): RawQuery) -> Response {
+    cloud.issuer.consent(&query.unwrap_or_default())
+}
+
+pub(super) async fn decide(State(cloud): State<Cloud>, form: String) -> Response {
+    cloud.issuer.decide(&form)
+}
+
+pub(super) async fn token(
+    State(cloud): State<Cloud>,
+    headers: HeaderMap,
+    form: String,
+) -> Response {
+    let asked = params(&form);
+    let subject = match asked.get("grant_type").map(String::as_str) {
+        Some("client_credentials") => {
+            let kind = asked.get("box_subject_type").cloned().unwrap_or_default();
+            let id = asked.get("box_subject_id").cloned().unwrap_or_default();
+            (kind, id)
+        }
+        Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => match claims(&asked) {
+            Some(subject) => subject,
+            None => return refusal("invalid_grant", "The assertion cannot be read."),
+        },
+        _ => return cloud.issuer.token(&headers, &form),
+    };
+    let is_ours = asked.get("client_id").is_some_and(|id| id == CLIENT_ID)
+        && asked.get("client_secret").is_some_and(|secret| secret == CLIENT_SECRET);
+    if !is_ours {
+        return refusal("invalid_client", "The client credentials are invalid");
+    }
+    let Some(person) = subject_of(&cloud, &subject) else {
+        return refusal("invalid_grant", "Grant credentials are invalid");
+    };
+    let grant = cloud.issuer.grant(person, "root_readwrite manage_managed_users manage_groups");
+    // Server authentication gives no refresh token.
+    Json(json!({
+        "access_token": grant.access_token, "expires_in": 3_600, "token_type": "bearer",
+        "restricted_to": [],
+    }))
+    .into_response()
+}
+
+/// `enterprise`: the service account; `user`: a member of the enterprise.
+fn subject_of(cloud: &Cloud, (kind, id): &(String, String)) -> Option<&'static Person> {
+    match kind.as_str() {
+        "enterprise" => (*id == ENTERPRISE.to_string()).then_some(&AUTOMATION),
+        "user" => {
+            let store = cloud.store();
+            PEOPLE.iter().find(|one| store.user_of(one).is_some_and(|own| own.to_string() == *id))
+        }
+        _ => None,
+    }
+}
+
+/// The subject of an assertion. Its signature is not checked: the sandbox has no registered key.
+fn claims(asked: &Params) -> Option<(String, String)> {
+    let body = asked.get("assertion")?.split('.').nth(1)?;
+    let claims: Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
+    let text = |name: &str| claims.get(name)?.as_str().map(str::to_owned);
+    (text("iss")? == CLIENT_ID && claims.get("exp").is_some() && text("jti").is_some())
+        .then(|| Some((text("box_sub_type")?, text("sub")?)))?
+}
+
+fn refusal(error: &str, why: &str) -> Response {
+    let body = json!({"error": error, "error_description": why});
+    (StatusCode::BAD_REQUEST, Json(body)).into_response()
+}
+
+/// Ends a grant: `200` with nothing in it.
+pub(super) async fn revoke(State(cloud): State<Cloud>, form: String) -> Response {
+    let asked = params(&form);
+    let is_ours = asked.get("client_id").is_some_and(|id| id == CLIENT_ID)
+        && asked.get("client_secret").is_some_and(|secret| secret == CLIENT_SECRET);
+    if !is_ours {
+        return refusal("invalid_client", "The client credentials are invalid");
+    }
+    let known = asked.get("token").is_some_and(|token| cloud.issuer.revoke(token));
+    match known {
+        true => StatusCode::OK.into_response(),
+        false => refusal("invalid_token", "The token is not known"),
+    }
+}
