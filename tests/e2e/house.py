@@ -112,10 +112,10 @@ class House:
         self.process.kill()
         self.process.wait()
 
-    def memory(self):
-        """Resident bytes of the server."""
+    def memory(self, field="VmRSS"):
+        """Resident bytes of the server: now, or at most so far (`VmHWM`)."""
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(f"{field}:"):
                 return int(line.split()[1]) * 1024
         return 0
 

@@ -23,7 +23,7 @@ impl Formatter for Ascii {
         fragment: &str,
     ) -> io::Result<()> {
         // DEL is ASCII, but some clients choke on raw control characters.
-        if fragment.bytes().all(|byte| byte.is_ascii() && byte != 0x7f) {
+        if fragment.is_ascii() && !fragment.as_bytes().contains(&0x7f) {
             return CompactFormatter.write_string_fragment(writer, fragment);
         }
         let mut units = [0u16; 2];
@@ -45,7 +45,8 @@ impl Formatter for Ascii {
 /// # Errors
 /// `internal_error` when the value has no JSON form.
 pub fn ascii<T: Serialize + ?Sized>(value: &T) -> Answer<Vec<u8>> {
-    let mut text = Vec::with_capacity(512);
+    // A page of objects takes a hundred times this; an answer about one takes no more.
+    let mut text = Vec::with_capacity(2 << 10);
     let mut writer = serde_json::Serializer::with_formatter(&mut text, Ascii);
     value.serialize(&mut writer).map_err(Problem::internal)?;
     Ok(text)

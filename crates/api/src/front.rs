@@ -19,6 +19,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tower::Service;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 use tramontane_accounts::Caller;
 use tramontane_model::Code;
 
@@ -39,12 +41,23 @@ static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
+/// What the crate that exports traces lends for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Traces {
+    /// Puts a request's span into the trace that its caller told (`traceparent`), and gives the
+    /// `traceparent` to tell services.
+    pub join: fn(&Span, Option<&str>) -> Option<String>,
+    /// Names a span anew, when the route is known.
+    pub rename: fn(&Span, String),
+}
+
 /// The API as a service. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Front {
     app: App,
     routes: Router,
     operations: Option<Router>,
+    traces: Option<Traces>,
 }
 
 impl Front {
@@ -52,7 +65,7 @@ impl Front {
     #[must_use]
     pub fn new(app: App) -> Self {
         let routes = router::routes().into_router(app.clone());
-        Self { app, routes, operations: None }
+        Self { app, routes, operations: None, traces: None }
     }
 
     /// The same, with what operators ask of the process (`/healthz`, `/readyz`, `/metrics`) answered by
@@ -60,6 +73,13 @@ impl Front {
     #[must_use]
     pub fn with_operations(self, operations: Router) -> Self {
         Self { operations: Some(operations), ..self }
+    }
+
+    /// The same, with spans that join their callers' traces. Without it, what a caller told is passed
+    /// on to services as it is.
+    #[must_use]
+    pub fn with_traces(self, traces: Traces) -> Self {
+        Self { traces: Some(traces), ..self }
     }
 
     /// The app behind it.
@@ -84,14 +104,19 @@ impl Front {
         if let Some(uri) = normal_uri(&parts.uri, &arrival.prefix) {
             parts.uri = uri;
         }
-        let call = Call::of(
-            uuid::Uuid::now_v7().to_string(),
-            arrival.base,
-            arrival.client,
-            traceparent(&parts.headers),
-            false,
+        let request_id = uuid::Uuid::now_v7().to_string();
+        let span = tracing::info_span!(
+            target: "tramontane::trace", "request", otel.kind = "server",
+            otel.status_code = Empty, http.request.method = parts.method.as_str(), http.route = Empty,
+            http.response.status_code = Empty, account = Empty, service = Empty, request_id,
         );
-        let mut ledger = Ledger::open(&self.app, &call, &parts);
+        let mut trace = traceparent(&parts.headers);
+        let traces = self.traces.filter(|_| !span.is_disabled());
+        if let Some(traces) = traces {
+            trace = (traces.join)(&span, trace.as_deref()).map(Arc::from).or(trace);
+        }
+        let call = Call::of(request_id, arrival.base, arrival.client, trace, false);
+        let mut ledger = Ledger::open(&self.app, &call, &parts, (span.clone(), traces));
         let asked = Asked::of(&parts);
         let Ok(room) = self.app.room().clone().try_acquire_owned() else {
             let text = "Too many requests are under way on this server.";
@@ -108,7 +133,7 @@ impl Front {
         } else {
             Body::new(Counted::new(body, ledger.bytes_in()))
         };
-        let response = self.dispatch(call.clone(), parts, body).await;
+        let response = self.dispatch(call.clone(), parts, body).instrument(span).await;
         self.finish(&call, &asked, ledger, response)
     }
 

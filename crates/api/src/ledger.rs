@@ -13,10 +13,12 @@ use http::Method;
 use http::request::Parts;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::Span;
 use tramontane_model::Code;
 use tramontane_store::Entry;
 
 use crate::call::Call;
+use crate::front::Traces;
 use crate::state::App;
 
 /// The longest name of a client's source that is kept, in characters.
@@ -30,10 +32,17 @@ pub(crate) struct Ledger {
     source: Option<String>,
     bytes_in: Arc<AtomicU64>,
     room: Option<OwnedSemaphorePermit>,
+    /// The request's span: it ends when the answer has gone out.
+    span: (Span, Option<Traces>),
 }
 
 impl Ledger {
-    pub(crate) fn open(app: &App, call: &Call, parts: &Parts) -> Self {
+    pub(crate) fn open(
+        app: &App,
+        call: &Call,
+        parts: &Parts,
+        span: (Span, Option<Traces>),
+    ) -> Self {
         let source = parts.headers.get("x-kloudless-source").and_then(|value| value.to_str().ok());
         Self {
             app: app.clone(),
@@ -42,6 +51,7 @@ impl Ledger {
             source: source.map(|text| text.chars().take(MAX_SOURCE).collect()),
             bytes_in: Arc::default(),
             room: None,
+            span,
         }
     }
 
@@ -93,6 +103,7 @@ impl Ledger {
             source = self.source,
             "request"
         );
+        self.trace(status, account);
         let labels = [
             ("route", route.to_owned()),
             ("method", method_label(&self.method).to_owned()),
@@ -123,6 +134,27 @@ impl Ledger {
             bytes_out: i64::try_from(bytes_out).unwrap_or(i64::MAX),
             client: Some(client),
         });
+    }
+}
+
+impl Ledger {
+    /// Tells the span what is known now. Costs nothing when no traces are exported.
+    fn trace(&self, status: u16, account: Option<i64>) {
+        let (span, traces) = &self.span;
+        let Some(traces) = traces else { return };
+        let route = self.call.route();
+        (traces.rename)(span, format!("{} {route}", method_label(&self.method)));
+        span.record("http.route", route);
+        span.record("http.response.status_code", status);
+        if let Some(account) = account {
+            span.record("account", account);
+        }
+        if let Some(opened) = self.call.opened() {
+            span.record("service", &*opened.account.service);
+        }
+        if status >= 500 {
+            span.record("otel.status_code", "ERROR");
+        }
     }
 }
 

@@ -97,6 +97,9 @@ pub trait Lent: Send + Sync {
         outcome: std::result::Result<(), &Error>,
     ) -> Option<Duration>;
 
+    /// Learns how one attempt of a call that is not HTTP went, and how long it took: for metrics.
+    fn observed(&self, _cx: &Cx, _name: &'static str, _fine: bool, _took: Duration) {}
+
     /// The clock.
     fn clock(&self) -> &dyn Clock;
 }
@@ -195,11 +198,13 @@ impl Cx {
         loop {
             tried += 1;
             let permit = self.lent.permit(self, name).await?;
+            let begun = Instant::now();
             let outcome = tokio::time::timeout_at(self.deadline, attempt()).await;
             drop(permit);
             let outcome = outcome.unwrap_or_else(|_| {
                 Err(Error::new(Kind::Timeout, "The service did not answer in time."))
             });
+            self.lent.observed(self, name, outcome.is_ok(), begun.elapsed());
             let told = outcome.as_ref().map(|_| ());
             let wait = self.lent.after(self, name, tried, repeat, told);
             match (outcome, wait) {

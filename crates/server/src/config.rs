@@ -126,7 +126,13 @@ impl Config {
         if !set.is_empty() {
             return set.to_owned();
         }
-        format!("sqlite:{}", self.settings.data_dir.join("tramontane.db").display())
+        tramontane_store::Db::sqlite_url(&self.embedded_database())
+    }
+
+    /// Where the embedded database is, when no other is set.
+    #[must_use]
+    pub fn embedded_database(&self) -> PathBuf {
+        self.settings.data_dir.join("tramontane.db")
     }
 
     /// The file with the master key.

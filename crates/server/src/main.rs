@@ -21,6 +21,11 @@ use clap::{Arg, ArgAction, Command};
 use crate::config::Config;
 use crate::output::Output;
 
+/// Gives memory back sooner than the C libraries' own, and is fast also where musl's is not: in the
+/// static binary of the container image.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn cli() -> Command {
     let json = Arg::new("json")
         .long("json")

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
-use tramontane_store::Db;
+use tramontane_store::{Db, Journal};
 
 /// The longest that one check of `/readyz` may take.
 const CHECK_TIME: Duration = Duration::from_secs(2);
@@ -22,6 +22,8 @@ const CHECK_TIME: Duration = Duration::from_secs(2);
 pub struct Operations {
     /// The database.
     pub db: Db,
+    /// The side channel of request log and usage.
+    pub journal: Journal,
     /// Where parts of uploads are kept.
     pub spool_dir: PathBuf,
     /// Renders the metrics.
@@ -78,6 +80,10 @@ pub async fn writable(folder: &std::path::Path) -> Result<(), String> {
 }
 
 async fn metrics(State(operations): State<Operations>) -> Response {
+    let (db, journal) = (&operations.db, &operations.journal);
+    metrics::counter!("tramontane_database_writes_total").absolute(db.writes());
+    metrics::counter!("tramontane_journal_batches_total").absolute(journal.batches());
+    metrics::counter!("tramontane_journal_dropped_total").absolute(journal.dropped());
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
     (kind, operations.metrics.render()).into_response()
 }

@@ -196,7 +196,7 @@ settings! {
     drain_seconds: u64 = "30";
     /// The most connections open at once.
     max_connections: u64 = "4096";
-    /// The most requests worked on at once; more wait, and are refused with 429 when they wait too long.
+    /// The most requests worked on at once; more are refused with 429.
     max_requests: u64 = "1024";
     /// The most bytes in a JSON body.
     max_json_bytes: u64 = "1048576";

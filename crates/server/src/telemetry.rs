@@ -2,9 +2,12 @@
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
+
+use tramontane_api::front::Traces;
 
 use crate::settings::Settings;
 
@@ -37,7 +40,9 @@ impl Telemetry {
             "json" => lines.json().flatten_event(true).boxed(),
             _ => lines.with_target(false).boxed(),
         };
-        let registry = tracing_subscriber::registry().with(filter).with(lines);
+        // Spans are for traces alone; without an exporter nobody asks for them and they cost nothing.
+        let lines = lines.with_filter(filter.and(filter_fn(|told| !told.is_span())));
+        let registry = tracing_subscriber::registry().with(lines);
         #[cfg(feature = "otlp")]
         let traces = settings.otlp_endpoint.as_deref().map(crate::tracing_export::provider);
         #[cfg(feature = "otlp")]
@@ -60,6 +65,15 @@ impl Telemetry {
             #[cfg(feature = "otlp")]
             traces,
         })
+    }
+
+    /// How requests join their callers' traces; none when no traces are sent.
+    #[must_use]
+    pub fn lent(&self) -> Option<Traces> {
+        #[cfg(feature = "otlp")]
+        return self.traces.as_ref().map(|_| crate::tracing_export::LENT);
+        #[cfg(not(feature = "otlp"))]
+        None
     }
 
     /// Sends what is left of the traces.

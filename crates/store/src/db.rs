@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr as _;
-use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -23,6 +24,7 @@ pub struct Db {
     writer: AnyPool,
     reader: AnyPool,
     dialect: Dialect,
+    writes: Arc<AtomicU64>,
 }
 
 /// How many connections, and how patient.
@@ -72,13 +74,13 @@ impl Db {
         match dialect {
             Dialect::Postgres => {
                 let pool = pool(url, dialect, true, limits.connections, limits).await?;
-                Ok(Self { writer: pool.clone(), reader: pool, dialect })
+                Ok(Self::over(pool.clone(), pool, dialect))
             }
             Dialect::Sqlite => {
                 let url = creating(url);
                 let writer = pool(&url, dialect, true, 1, limits).await?;
                 let reader = pool(&url, dialect, false, limits.connections.max(1), limits).await?;
-                Ok(Self { writer, reader, dialect })
+                Ok(Self::over(writer, reader, dialect))
             }
         }
     }
@@ -89,7 +91,11 @@ impl Db {
         let dialect = Dialect::of_url(url).ok_or(Error::BadUrl)?;
         let (url, limits) = (dialect.read_only(url), Limits::default());
         let pool = pool(&url, dialect, false, limits.connections, limits).await?;
-        Ok(Self { writer: pool.clone(), reader: pool, dialect })
+        Ok(Self::over(pool.clone(), pool, dialect))
+    }
+
+    fn over(writer: AnyPool, reader: AnyPool, dialect: Dialect) -> Self {
+        Self { writer, reader, dialect, writes: Arc::default() }
     }
 
     /// The URL of a SQLite file.
@@ -158,6 +164,22 @@ impl Db {
         Ok(connection.ping().await?)
     }
 
+    /// The database's own time, in seconds since 1970: to be compared with ours.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] and the like.
+    pub async fn time(&self) -> Result<i64> {
+        let (seconds,): (i64,) = sqlx::query_as(self.dialect.now()).fetch_one(&self.reader).await?;
+        Ok(seconds)
+    }
+
+    /// How many transactions that write, and single statements that write, this process has begun. On
+    /// SQLite nothing else can write: the other connections refuse it.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
     /// Which engine this is.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
@@ -175,10 +197,12 @@ impl Db {
     }
 
     pub(crate) fn writer(&self) -> &AnyPool {
+        self.writes.fetch_add(1, Ordering::Relaxed);
         &self.writer
     }
 
     pub(crate) async fn begin(&self) -> Result<Tx> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
         Ok(self.writer.begin_with(self.dialect.begin()).await?)
     }
 }

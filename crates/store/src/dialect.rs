@@ -69,6 +69,14 @@ impl Dialect {
         }
     }
 
+    /// A select of the engine's own time, in seconds since 1970.
+    pub(crate) fn now(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT CAST(strftime('%s', 'now') AS BIGINT)",
+            Self::Postgres => "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)",
+        }
+    }
+
     /// After a sub-select that picks rows to claim: lets concurrent claimers pick different rows. With
     /// SQLite's single writer there is no concurrent claimer.
     pub(crate) fn skip_locked(self) -> &'static str {

@@ -73,6 +73,7 @@ enum Message {
 pub struct Journal {
     sender: mpsc::Sender<Message>,
     dropped: Arc<AtomicU64>,
+    batches: Arc<AtomicU64>,
 }
 
 impl Journal {
@@ -80,10 +81,16 @@ impl Journal {
     #[must_use]
     pub fn start(db: Db, pace: Pace) -> (Self, JoinHandle<()>) {
         let (sender, receiver) = mpsc::channel(pace.capacity.max(1));
-        let dropped = Arc::new(AtomicU64::new(0));
-        let writer =
-            Writer { db, pace, dropped: dropped.clone(), waiting: Vec::new(), refused: false };
-        (Self { sender, dropped }, tokio::spawn(writer.run(receiver)))
+        let (dropped, batches) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let writer = Writer {
+            db,
+            pace,
+            dropped: dropped.clone(),
+            batches: batches.clone(),
+            waiting: Vec::new(),
+            refused: false,
+        };
+        (Self { sender, dropped, batches }, tokio::spawn(writer.run(receiver)))
     }
 
     /// Takes an entry; drops and counts it when too many wait.
@@ -107,6 +114,12 @@ impl Journal {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// How many batches were given to the database, also those that it refused.
+    #[must_use]
+    pub fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Relaxed)
+    }
+
     /// Waits until everything that was recorded before is written.
     pub async fn flush(&self) {
         let (done, wait) = oneshot::channel();
@@ -121,6 +134,7 @@ struct Writer {
     db: Db,
     pace: Pace,
     dropped: Arc<AtomicU64>,
+    batches: Arc<AtomicU64>,
     waiting: Vec<Entry>,
     /// Whether the last write failed: then the next one waits for its time.
     refused: bool,
@@ -158,6 +172,7 @@ impl Writer {
         if self.waiting.is_empty() {
             return;
         }
+        self.batches.fetch_add(1, Ordering::Relaxed);
         let done = store(&self.db, &self.waiting, self.pace.log_requests).await;
         self.refused = done.is_err();
         match done {

@@ -1,7 +1,8 @@
-//! What tests of several crates share: the behaviour suite, masks, a service in memory, and what a call
-//! is lent in tests.
+//! What tests of several crates share: the behaviour suite, masks, a proxy that spoils exchanges, a service
+//! in memory, and what a call is lent in tests.
 
 pub mod conformance;
+pub mod faulty;
 pub mod lent;
 pub mod masked;
 pub mod memory;

@@ -8,6 +8,7 @@ use http::{HeaderName, Method, StatusCode, header};
 use moka::sync::Cache;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use tramontane_connector::error::Kind;
 use tramontane_connector::http::{Payload, Request, Response};
 use tramontane_connector::{
@@ -31,6 +32,12 @@ const MAX_REDIRECTS: usize = 5;
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// How long gates and signers of an account that nobody uses are kept.
 const KEPT_IDLE: Duration = Duration::from_secs(600);
+
+/// Chooses the cryptography that the whole process speaks TLS with. Safe to call twice.
+pub fn install_tls() {
+    // Whoever came first chose the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
 
 /// How the wire is set up.
 #[derive(Clone, Debug)]
@@ -86,8 +93,7 @@ impl Wire {
         clock: Arc<dyn Clock>,
         lookup: Arc<dyn Lookup>,
     ) -> std::result::Result<Self, String> {
-        // The whole process speaks TLS with this provider; whoever came first chose the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        install_tls();
         let guard = Arc::new(config.guard.clone());
         let resolver = GuardedResolver::new(Arc::clone(&guard), lookup);
         let mut builder = reqwest::Client::builder()
@@ -330,9 +336,8 @@ impl Wire {
         }
     }
 
-    fn count(&self, cx: &Cx, name: &'static str, outcome: &str, begun: Instant) {
+    fn count(&self, cx: &Cx, name: &'static str, outcome: &str, took: Duration) {
         let service = cx.account.service.to_string();
-        let took = begun.elapsed();
         metrics::counter!("tramontane_upstream_requests_total",
             "service" => service.clone(), "call" => name, "outcome" => outcome.to_owned())
         .increment(1);
@@ -391,12 +396,24 @@ impl Lent for Wire {
             let permit = self.permit(cx, name).await?;
             let begun = Instant::now();
             let first = (request.url.clone(), request.method.clone(), request.signed);
-            let answer =
-                self.follow(&mut request, &mut outgoing, Some((cx, &signer)), cx.deadline).await;
-            drop(permit);
+            let span = tracing::info_span!(
+                target: "tramontane::trace", "service call", otel.name = name, otel.kind = "client",
+                service = %cx.account.service, account = cx.account.id.number(), attempt,
+                http.request.method = request.method.as_str(), server.address = request.url.host_str(),
+                http.response.status_code = tracing::field::Empty, otel.status_code = tracing::field::Empty,
+            );
+            let answer = self
+                .follow(&mut request, &mut outgoing, Some((cx, &signer)), cx.deadline)
+                .instrument(span.clone())
+                .await;
+            match &answer {
+                Ok(answer) => span.record("http.response.status_code", answer.status.as_u16()),
+                Err(_) => span.record("otel.status_code", "ERROR"),
+            };
+            drop((span, permit));
             let (refusal, answer) = match answer {
                 Ok(answer) => {
-                    self.count(cx, name, answer.status.as_str(), begun);
+                    self.count(cx, name, answer.status.as_str(), begun.elapsed());
                     match passing_refusal(&answer, self.clock.now()) {
                         Some(refusal) => (refusal, Ok(answer)),
                         None => {
@@ -406,7 +423,7 @@ impl Lent for Wire {
                     }
                 }
                 Err(error) => {
-                    self.count(cx, name, "error", begun);
+                    self.count(cx, name, "error", begun.elapsed());
                     (Error::new(error.kind.clone(), "").retry(error.retry), Err(error))
                 }
             };
@@ -472,6 +489,10 @@ impl Lent for Wire {
             .increment(1);
         }
         wait
+    }
+
+    fn observed(&self, cx: &Cx, name: &'static str, fine: bool, took: Duration) {
+        self.count(cx, name, if fine { "ok" } else { "error" }, took);
     }
 
     fn clock(&self) -> &dyn Clock {

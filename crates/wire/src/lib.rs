@@ -14,6 +14,6 @@ pub mod pace;
 pub mod resolve;
 pub mod retry;
 
-pub use client::{Wire, WireConfig};
+pub use client::{Wire, WireConfig, install_tls};
 pub use guard::Guard;
 pub use resolve::{Lookup, SystemLookup};

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use http::{HeaderName, HeaderValue, Method, Uri};
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 use tramontane_accounts::{Access, Caller, Grant, KeyCaller};
 use tramontane_connector::storage::DeleteOptions;
 use tramontane_connector::{EntryKind, EntryRef, Storage as _};
@@ -365,7 +366,11 @@ pub(super) fn object_of(path: &str) -> Option<(EntryKind, String)> {
 impl Executor for TaskExecutor {
     async fn run(&self, work: Arc<Work>) -> Outcome {
         let call = self.call(work.operation());
-        match self.work(&work, &call).await {
+        let span = tracing::info_span!(
+            target: "tramontane::trace", "task", otel.name = work.operation().kind.as_str(),
+            task = work.id(), account = work.account().number(), request_id = call.request_id,
+        );
+        match self.work(&work, &call).instrument(span).await {
             Ok(done) => done,
             Err(problem) => {
                 if let Some(cause) = problem.cause() {

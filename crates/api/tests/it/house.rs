@@ -40,7 +40,7 @@ pub(crate) struct House {
     pub(crate) app_id: String,
     pub(crate) api_key: String,
     _folder: tempfile::TempDir,
-    _scratch: Scratch,
+    pub(crate) scratch: Scratch,
 }
 
 /// An answer, read.
@@ -213,7 +213,7 @@ impl House {
             app_id: first.application.id,
             api_key: first.api_key.expose_secret().to_owned(),
             _folder: folder,
-            _scratch: scratch,
+            scratch,
         }
     }
 

@@ -10,6 +10,7 @@ mod links;
 mod listing;
 mod management;
 mod raw;
+mod reads;
 mod refusals;
 mod requests;
 mod responses;

@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 mod encode;
 mod migrate;
+mod reach;
 mod rotate_keys;
 pub mod sandbox;
 mod serve;

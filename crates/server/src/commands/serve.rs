@@ -55,8 +55,12 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let first = house.directory.first_run("operator@localhost", "First application").await?;
     if let Some(first) = &first {
         welcome(first, &house, address, output)?;
-    } else if output == Output::Text {
-        println!("Tramontane listens on http://{address}  (API: http://{address}/v1)");
+    } else {
+        let url = format!("http://{address}");
+        let data_dir = settings.data_dir.display().to_string();
+        output.print(&serde_json::json!({"url": url, "data_dir": data_dir}), |_| {
+            format!("Tramontane listens on {url}  (API: {url}/v1)")
+        })?;
     }
 
     if let (Some(simulated), Output::Text) = (&simulated, output) {
@@ -72,14 +76,22 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let built = api(&house, journal.clone(), spool.clone())?;
     let operations = Operations {
         db: house.db.clone(),
+        journal: journal.clone(),
         spool_dir,
         metrics: Arc::new(telemetry.metrics.clone()),
         stop: stop.clone(),
     };
-    let front =
+    let mut front =
         Front::new(built.app.clone()).with_operations(router(operations.clone(), settings.metrics));
-    if let Some(address) = settings.metrics_listen {
-        serve_operations(address, router(operations, true), stop.clone()).await?;
+    if let Some(traces) = telemetry.lent() {
+        front = front.with_traces(traces);
+    }
+    match settings.metrics_listen {
+        Some(address) => {
+            serve_operations(address, router(operations, true), stop.clone()).await?;
+        }
+        // It holds the journal, which ends when nobody does.
+        None => drop(operations),
     }
     keep_up(&house.directory, &spool, settings.request_log_days, &stop);
     let drain = Duration::from_secs(settings.drain_seconds);
@@ -176,10 +188,44 @@ fn welcome(
              Meta token   {meta}   (manages applications)\n\n\
              The key and the token are shown this once. To begin, paste into another terminal, in this folder:\n\n\
              \x20 mkdir -p demo && echo hello > demo/hello.txt\n\
-             \x20 tramontane account connect --data-dir {data_dir} --service local --set root=\"$PWD/demo\"\n\
+             \x20 {program} account connect{settings} --service local --set root=\"$PWD/demo\"\n\
              \x20 curl -H 'Authorization: APIKey {key}' http://{address}/v1/accounts\n",
+            program = program(),
+            settings = settings_to_repeat(&house.config),
             id = first.application.id,
             meta = first.meta_token.expose_secret(),
         )
     })
+}
+
+/// This program as a shell finds it again from the same folder.
+fn program() -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    if called.is_empty() { "tramontane".to_owned() } else { quoted(&called) }
+}
+
+/// The flags that lead another command to the same data: what was given, secrets left out.
+fn settings_to_repeat(config: &Config) -> String {
+    let mut flags = String::new();
+    if let Some(file) = &config.file {
+        flags.push_str(&format!(" --config {}", quoted(&file.display().to_string())));
+    }
+    let shown = config.settings.show();
+    for (name, value) in shown.iter().filter(|(_, value)| !value.contains("***")) {
+        let given = matches!(config.sources.get(name), Some(&("flag" | "environment")));
+        if given && matches!(*name, "data_dir" | "master_key_file") {
+            flags.push_str(&format!(" --{} {}", name.replace('_', "-"), quoted(value)));
+        }
+    }
+    flags
+}
+
+/// A word for a shell, in quotes when it needs them.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:=@%".contains(&byte);
+    if word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }

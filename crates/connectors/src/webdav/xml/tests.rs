@@ -4,14 +4,27 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Reads it while it arrives and in one go, which must be the same.
 async fn read(text: &str) -> Result<Vec<Item>> {
-    let mut items = Vec::new();
-    parse(text.as_bytes(), |item| {
+    let (mut items, mut at_once) = (Vec::new(), Vec::new());
+    let arriving = parse(text.as_bytes(), |item| {
         items.push(item);
         Ok(())
-    })
-    .await?;
-    Ok(items)
+    });
+    let arrived = arriving.await.map(|()| items);
+    if text.len() > SMALL_BYTES {
+        return arrived;
+    }
+    let whole = parse_whole(text.as_bytes(), &mut |item| {
+        at_once.push(item);
+        Ok(())
+    });
+    match (&arrived, whole.map(|()| at_once)) {
+        (Ok(one), Ok(other)) => assert_eq!(*one, other),
+        (Err(one), Err(other)) => assert_eq!(one.kind, other.kind, "{one} {other}"),
+        (one, other) => assert_eq!(one.is_ok(), other.is_ok(), "{one:?} is not {other:?}"),
+    }
+    arrived
 }
 
 fn wrap(inner: &str) -> String {

@@ -1,0 +1,68 @@
+//! A request that only reads writes nothing to the database: its log and usage leave in batches beside it.
+
+use serde_json::json;
+
+use crate::house::House;
+
+/// What was written beside the batches of the journal.
+async fn written(house: &House) -> u64 {
+    let journal = house.app().journal();
+    journal.flush().await;
+    house.scratch.db.writes() - journal.batches()
+}
+
+#[tokio::test]
+async fn reading_writes_nothing() {
+    let house = House::new().await;
+    let account = house.account("files").await;
+    let token = house.token(account).await;
+    let file = house.file(account, "notes.txt", b"first notes").await;
+    let base = format!("/v1/accounts/{account}");
+    let paths = [
+        "/v1/accounts".to_owned(),
+        base.clone(),
+        format!("{base}/storage"),
+        format!("{base}/storage/folders/root"),
+        format!("{base}/storage/folders/root/contents"),
+        format!("{base}/storage/files/{file}"),
+        format!("{base}/storage/files/{file}/contents"),
+        format!("{base}/storage/search?q=notes"),
+        format!("{base}/storage/recent"),
+        format!("{base}/storage/quota"),
+        format!("{base}/tasks"),
+        format!("{base}/storage/links"),
+        format!("{base}/storage/files/none"),
+    ];
+    let before = written(&house).await;
+    for round in 0..10 {
+        for path in &paths {
+            let key = house.get(path).key().send().await;
+            assert_ne!(key.status.as_u16(), 500, "{path}: {}", key.text());
+            if path != "/v1/accounts" {
+                let bearer = house.get(path).auth(format!("Bearer {token}")).send().await;
+                assert_eq!(bearer.status, key.status, "{path}");
+            }
+            // What a path does once (a cache that fills) it may not do with a write either.
+            assert_eq!(written(&house).await, before, "{path} wrote in round {round}");
+        }
+    }
+    let refused = house.get("/v1/accounts").auth("APIKey nonsense").send().await;
+    assert_eq!(refused.status, 403);
+    assert_eq!(written(&house).await, before, "a refused key wrote");
+}
+
+#[tokio::test]
+async fn what_writes_is_seen() {
+    let house = House::new().await;
+    let account = house.account("files").await;
+    let file = house.file(account, "notes.txt", b"first notes").await;
+    let before = written(&house).await;
+    let made = house
+        .post(&format!("/v1/accounts/{account}/storage/links"))
+        .key()
+        .json(json!({"file_id": file}))
+        .send()
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert!(written(&house).await > before);
+}
