@@ -1,6 +1,7 @@
 //! The services that Tramontane speaks, a folder each. Imported by the binary and by tests alone.
 
 pub mod boxcloud;
+pub mod dropbox;
 pub mod local;
 pub mod s3;
 pub mod sftp;
@@ -17,6 +18,7 @@ use tramontane_connector::{Bases, Connector, Result};
 pub fn all(bases: &Bases) -> Result<Vec<Arc<dyn Connector>>> {
     Ok(vec![
         Arc::new(boxcloud::BoxCloud::new(bases)?),
+        Arc::new(dropbox::Dropbox::new(bases)?),
         Arc::new(local::Local::default()),
         Arc::new(s3::S3::amazon()),
         Arc::new(s3::S3::compatible()),

@@ -13,6 +13,7 @@
 
 mod boxcloud;
 mod control;
+mod dropbox;
 mod faults;
 mod issuer;
 mod page;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod boxcloud;
+mod dropbox;
 mod faults;
 mod nextcloud;
 mod s3;
