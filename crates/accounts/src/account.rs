@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tramontane_connector::oauth::REFRESH_TOKEN;
 use tramontane_connector::{Account, Credential, Settings};
 use tramontane_model::AccountId;
 use tramontane_store::Slice;
 use tramontane_store::accounts::{self, Account as Row, CredentialState, Filter, Remains};
 use tramontane_store::credentials::{self, Credential as SealedCredential};
 use tramontane_store::data_keys::SealedTable;
+use tramontane_store::grants::{self, Lease, Renewal};
 use zeroize::Zeroizing;
 
 use crate::caller::Refusal;
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::keys::context;
+use crate::upstream::Obtained;
 
 /// How often a change is tried again when another was faster.
 const TRIES: usize = 16;
@@ -81,6 +84,14 @@ pub struct Imported {
     pub created: bool,
 }
 
+/// What became of renewed tokens.
+pub(crate) enum Written {
+    /// They are the account's now.
+    Stored(Arc<Opened>),
+    /// The account has another grant by now.
+    Other,
+}
+
 /// A change of an account; `None` leaves a member as it is.
 #[derive(Clone, Debug, Default)]
 pub struct AccountChange {
@@ -113,6 +124,12 @@ impl Directory {
         self.0.account_by_id.get(&id.number(), load).await
     }
 
+    /// As [`Directory::open`], past what is kept in memory.
+    pub(crate) async fn reopen(&self, id: AccountId) -> Result<Option<Arc<Opened>>> {
+        self.0.account_by_id.forget(&id.number());
+        self.open(id).await
+    }
+
     /// An application's account, opened.
     ///
     /// # Errors
@@ -135,7 +152,7 @@ impl Directory {
                 continue;
             }
             let credential = self.open_credential(&sealed).await?;
-            return Ok(Some(opened(id, row, credential, sealed.version)?));
+            return Ok(Some(opened(id, row, credential, &sealed)?));
         }
         Err(Error::Contended("account"))
     }
@@ -164,7 +181,8 @@ impl Directory {
         let plain = Zeroizing::new(plain);
         let place = context(SealedTable::Credentials, &id.to_string());
         let (sealed, key_id) = self.0.keys.seal(&plain, &place)?;
-        Ok(SealedCredential { account: id, sealed, key_id, version, modified: self.now() })
+        let modified = self.now();
+        Ok(SealedCredential { account: id, sealed, key_id, version, modified, renewals: 0 })
     }
 
     /// An application's accounts, by id, and how many there are in all. Credentials stay sealed.
@@ -217,7 +235,9 @@ impl Directory {
             match accounts::insert(&self.0.db, &row, &credential).await {
                 Ok(()) => {
                     let id = AccountId::new(id).ok_or(Error::NoFreeId)?;
-                    let opened = Arc::new(opened(id, row, new.credential, 1)?);
+                    let opened = opened(id, row, new.credential, &credential)?;
+                    self.enrol(&opened).await;
+                    let opened = Arc::new(opened);
                     return Ok(Imported { opened, created: true });
                 }
                 // The id is in use, or the identity was connected a moment ago: look again.
@@ -304,9 +324,11 @@ impl Directory {
             };
             match written {
                 Ok(true) => {
-                    self.0.account_by_id.forget(&id.number());
-                    let opened = self.open(id).await?;
-                    return opened.ok_or(Error::NotFound("account"));
+                    let opened = self.reopen(id).await?.ok_or(Error::NotFound("account"))?;
+                    if change.credential.is_some() {
+                        self.enrol(&opened).await;
+                    }
+                    return Ok(opened);
                 }
                 Ok(false) => {}
                 Err(error) if error.is_gone() => self.0.keys.reload().await?,
@@ -314,6 +336,17 @@ impl Directory {
             }
         }
         Err(Error::Contended("account"))
+    }
+
+    /// Makes a new grant known to those that keep grants from lapsing. If that fails now, the grant's
+    /// first refresh does it.
+    async fn enrol(&self, opened: &Opened) {
+        if opened.account.credential.get(REFRESH_TOKEN).is_none() {
+            return;
+        }
+        if let Err(error) = grants::enrol(&self.0.db, opened.row.id, self.now()).await {
+            tracing::warn!(%error, account = opened.row.id, "a new grant was not enrolled");
+        }
     }
 
     fn changed(&self, before: &Row, change: &AccountChange) -> Row {
@@ -346,40 +379,45 @@ impl Directory {
         row
     }
 
-    /// Stores a credential that the service renewed, unless someone else stored one since `opened`
-    /// was read; then the stored one is given instead. So of several that renew at once, all end up
-    /// with the same credential.
+    /// Stores tokens that the service renewed, unless the account was given another grant since
+    /// `before` was read. What else was changed meanwhile stays changed.
     ///
     /// # Errors
     /// [`Error::NotFound`] when the account is gone.
-    pub async fn store_renewed(
+    pub(crate) async fn store_renewed(
         &self,
-        opened: &Opened,
-        credential: &Credential,
-        token_expiry: Option<i64>,
-        refresh_token_expiry: Option<i64>,
-    ) -> Result<Arc<Opened>> {
-        let id = opened.id();
+        before: &Opened,
+        renewed: &Obtained,
+        lease: Lease,
+        due: Option<i64>,
+    ) -> Result<Written> {
+        let id = before.id();
+        let spent = before.account.credential.get(REFRESH_TOKEN);
         for _ in 0..TRIES {
             let now = self.load(id).await?.ok_or(Error::NotFound("account"))?;
-            let moved = now.account.credential.expose().ne(opened.account.credential.expose());
-            if moved {
+            let mut credential = now.account.credential.clone();
+            if credential.get(REFRESH_TOKEN) != spent {
                 self.0.account_by_id.forget(&id.number());
-                return Ok(Arc::new(now));
+                return Ok(Written::Other);
             }
-            let change = AccountChange {
-                token_expiry: Some(token_expiry),
-                refresh_token_expiry: Some(refresh_token_expiry),
-                credential: Some(credential.clone()),
-                ..AccountChange::default()
+            for (field, value) in renewed.credential.expose() {
+                if renewed.credential.get(field) != before.account.credential.get(field) {
+                    credential.set(field, value);
+                }
+            }
+            let sealed = self.seal_credential(id.number(), &credential, now.credential_version)?;
+            let renewal = Renewal {
+                lease,
+                credential: &sealed,
+                token_expiry: renewed.token_expiry,
+                refresh_token_expiry: renewed.refresh_token_expiry,
+                due,
+                now: self.now(),
             };
-            let row = self.changed(&now.row, &change);
-            let sealed = self.seal_credential(id.number(), credential, now.credential_version)?;
-            match accounts::update_with_credential(&self.0.db, &row, &sealed).await {
+            match grants::renew(&self.0.db, &renewal).await {
                 Ok(true) => {
-                    self.0.account_by_id.forget(&id.number());
-                    let opened = self.open(id).await?;
-                    return opened.ok_or(Error::NotFound("account"));
+                    let opened = self.reopen(id).await?;
+                    return opened.map(Written::Stored).ok_or(Error::NotFound("account"));
                 }
                 Ok(false) => {}
                 Err(error) if error.is_gone() => self.0.keys.reload().await?,
@@ -425,7 +463,12 @@ impl Directory {
     }
 }
 
-fn opened(id: AccountId, row: Row, credential: Credential, version: i64) -> Result<Opened> {
+fn opened(
+    id: AccountId,
+    row: Row,
+    credential: Credential,
+    sealed: &SealedCredential,
+) -> Result<Opened> {
     let mut settings = Settings::new();
     if let Value::Object(stored) = &row.settings {
         for (field, value) in stored {
@@ -441,9 +484,10 @@ fn opened(id: AccountId, row: Row, credential: Credential, version: i64) -> Resu
         admin: row.admin,
         settings,
         credential,
-        revision: row.revision,
+        // Refreshes count the row's revision, but connections and gates outlive them.
+        revision: row.revision.saturating_sub(sealed.renewals),
     };
-    Ok(Opened { row, account: Arc::new(account), credential_version: version })
+    Ok(Opened { row, account: Arc::new(account), credential_version: sealed.version })
 }
 
 fn settings_value(settings: &Settings) -> Value {

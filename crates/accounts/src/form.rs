@@ -3,12 +3,42 @@
 
 use std::collections::BTreeMap;
 
+use tramontane_connector::oauth::{ACCESS_TOKEN, REFRESH_TOKEN, SERVICE_ACCOUNT, SUBJECT};
 use tramontane_connector::{Connector, Credential, Descriptor, Field, FieldKind, Settings};
 
 use crate::error::{Error, Result};
 
 /// The longest value of a field, in bytes; private keys are the longest that make sense.
 const MAX_VALUE_BYTES: usize = 65_536;
+
+/// What services behind OAuth take beside their own fields, where tokens are at hand already.
+const TOKEN_FIELDS: &[Field] = &[
+    Field::secret(ACCESS_TOKEN, "Access token", "An access token of the service.")
+        .optional()
+        .also(&["token"]),
+    Field::secret(REFRESH_TOKEN, "Refresh token", "A refresh token of the service.").optional(),
+];
+/// What services with service accounts take.
+const SERVICE_FIELDS: &[Field] = &[
+    Field::secret(
+        SERVICE_ACCOUNT,
+        "Service account",
+        "true: the OAuth client's own key lets it in.",
+    )
+    .optional(),
+    Field::text(SUBJECT, "Acts for", "Whom it acts for when no member is named.").optional(),
+];
+
+/// The field with this name or alias: the connector's own, or one of those that OAuth brings.
+fn field_of<'a>(connector: &'a dyn Connector, name: &str) -> Option<&'a Field> {
+    let own = connector.descriptor().field(name);
+    own.or_else(|| {
+        let oauth = connector.oauth()?;
+        let robots = if oauth.service_account.is_some() { SERVICE_FIELDS } else { &[] };
+        let mut fields = TOKEN_FIELDS.iter().chain(robots);
+        fields.find(|field| field.name == name || field.aliases.contains(&name))
+    })
+}
 
 /// Who fills the form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +66,7 @@ pub struct Sorted {
 /// # Errors
 /// [`Error::Invalid`], naming the field as the user wrote it, and the rule.
 pub fn sort(
-    descriptor: &Descriptor,
+    connector: &dyn Connector,
     given: &BTreeMap<String, Option<String>>,
     by: By,
 ) -> Result<Sorted> {
@@ -44,12 +74,12 @@ pub fn sort(
     // A field's own name wins over an alias of it, whichever comes first.
     let mut own = Vec::new();
     for name in given.keys() {
-        if let Some(field) = descriptor.field(name).filter(|field| field.name == name) {
+        if let Some(field) = field_of(connector, name).filter(|field| field.name == name) {
             own.push(field.name);
         }
     }
     for (name, value) in given {
-        let Some(field) = descriptor.field(name) else {
+        let Some(field) = field_of(connector, name) else {
             sorted.unknown.push(name.clone());
             continue;
         };
@@ -118,9 +148,11 @@ pub fn fill(
     strict: bool,
 ) -> Result<(Settings, Credential)> {
     let descriptor = connector.descriptor();
-    let sorted = sort(descriptor, given, by)?;
+    let sorted = sort(connector, given, by)?;
     if let Some(unknown) = sorted.unknown.first().filter(|_| strict) {
-        let known: Vec<_> = descriptor.fields.iter().map(|field| field.name).collect();
+        let tokens = if connector.oauth().is_some() { TOKEN_FIELDS } else { &[] };
+        let known = descriptor.fields.iter().chain(tokens).map(|field| field.name);
+        let known: Vec<_> = known.collect();
         let rule =
             format!("is no field of {}; its fields are {}", descriptor.name, known.join(", "));
         return Err(Error::invalid(unknown, rule));
@@ -129,6 +161,7 @@ pub fn fill(
     let mut credential = Credential::none();
     apply(&sorted, &mut settings, &mut credential);
     complete(descriptor, &mut settings, &mut credential)?;
+    require_tokens(connector, &credential)?;
     connector.normalize(&mut settings, &mut credential)?;
     Ok((settings, credential))
 }
@@ -145,7 +178,28 @@ pub fn change(
 ) -> Result<()> {
     apply(sorted, settings, credential);
     complete(connector.descriptor(), settings, credential)?;
+    require_tokens(connector, credential)?;
     Ok(connector.normalize(settings, credential)?)
+}
+
+/// An account behind OAuth rests on a token, or on the client's own key.
+fn require_tokens(connector: &dyn Connector, credential: &Credential) -> Result<()> {
+    if connector.oauth().is_none() {
+        return Ok(());
+    }
+    if credential.get(SERVICE_ACCOUNT).is_some_and(|value| value != "true") {
+        return Err(Error::invalid(SERVICE_ACCOUNT, "must be true or left out"));
+    }
+    let rests_on = [ACCESS_TOKEN, REFRESH_TOKEN, SERVICE_ACCOUNT];
+    if rests_on.iter().any(|field| credential.get(field).is_some()) {
+        return Ok(());
+    }
+    let name = connector.descriptor().friendly_name;
+    let rule = format!(
+        "is required: {name} is connected by OAuth. Send the user through the connect page, or give a \
+         refresh token or access token (token) that the service gave you"
+    );
+    Err(Error::invalid(REFRESH_TOKEN, rule))
 }
 
 fn apply(sorted: &Sorted, settings: &mut Settings, credential: &mut Credential) {

@@ -10,7 +10,7 @@ use crate::cx::Cx;
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::http::{Request, Response};
-use crate::oauth::OAuth;
+use crate::oauth::{OAuth, SUBJECT, ServiceToken};
 use crate::storage::Storage;
 use crate::team::{AsUser, Team};
 
@@ -89,6 +89,16 @@ pub trait Connector: Send + Sync {
     /// `token`: the refresh token, or the access token where there is none.
     fn revoke_request(&self, _token: &str) -> Option<Request> {
         None
+    }
+
+    /// What the token request of this account's service account needs. `subject`: the member to act
+    /// for, by the service's id.
+    ///
+    /// # Errors
+    /// `Invalid` when the account's settings lack something (a tenant).
+    fn service_token(&self, account: &Account, subject: Option<&str>) -> Result<ServiceToken> {
+        let subject = subject.or_else(|| account.setting(SUBJECT)).map(str::to_owned);
+        Ok(ServiceToken { subject, ..ServiceToken::default() })
     }
 
     /// Makes what signs this account's HTTP requests. Connectors that speak HTTP have one, but for

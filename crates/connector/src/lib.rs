@@ -28,7 +28,9 @@ pub use cx::{CallClass, Cx, Lent, Permit, Repeat};
 pub use descriptor::{Category, Descriptor, Field, FieldKind};
 pub use entry::{ETag, Entry, EntryKind, EntryRef, Hashes, Person};
 pub use error::{Error, Kind, Result, Retry};
-pub use oauth::{Bases, ClientAuth, OAuth, RefreshRules, ScopeSet, ServiceAccount, Tokens};
+pub use oauth::{
+    Bases, ClientAuth, OAuth, RefreshRules, ScopeSet, ServiceAccount, ServiceToken, Tokens,
+};
 pub use place::{Conflict, Place, WriteOptions};
 pub use registry::Registry;
 pub use storage::Storage;

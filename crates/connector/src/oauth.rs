@@ -15,6 +15,11 @@ use crate::error::{Error, Result};
 pub const ACCESS_TOKEN: &str = "access_token";
 /// The credential's field with the refresh token.
 pub const REFRESH_TOKEN: &str = "refresh_token";
+/// The credential's field that says `true` for an account that a service account opens: it has no
+/// tokens of its own, and needs no user's login.
+pub const SERVICE_ACCOUNT: &str = "service_account";
+/// The setting with the person that a service account acts for when no member is named.
+pub const SUBJECT: &str = "subject";
 
 /// How a client shows itself to the token endpoint (RFC 6749, section 2.3.1; RFC 7523).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +61,21 @@ pub enum ServiceAccount {
     /// The client's own credentials, with a secret or a signed assertion (RFC 6749, section 4.4;
     /// Microsoft's application permissions, Box's server authentication).
     ClientCredentials,
+}
+
+/// What a service wants in the token request of a service account, beside what
+/// [`ServiceAccount`] says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceToken {
+    /// The token endpoint, where it is not [`OAuth::token`] (Microsoft: the tenant's own).
+    pub endpoint: Option<Url>,
+    /// Whom the token shall act for: the assertion's `sub`.
+    pub subject: Option<String>,
+    /// More parameters of the form (Box: `box_subject_type`, `box_subject_id`).
+    pub params: Vec<(&'static str, String)>,
+    /// Scopes to ask for in place of those that [`OAuth::scopes`] has for organisation-wide access
+    /// (Microsoft: `.default`).
+    pub scopes: Option<Vec<String>>,
 }
 
 /// OAuth 2.0 at one service.

@@ -16,12 +16,15 @@ use url::Url;
 
 use crate::page;
 use crate::people::{PEOPLE, Person, find};
+use crate::robots;
 use crate::world::Dice;
 
 /// The client that every service knows.
 pub const CLIENT_ID: &str = "tramontane-sandbox";
 /// Its secret.
 pub const CLIENT_SECRET: &str = "sandbox-secret";
+/// The grant type of a service account's assertion (RFC 7523 section 2.1).
+const ASSERTED: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// How long a code is good.
 const CODE_LIFE: Duration = Duration::from_secs(600);
 
@@ -187,7 +190,8 @@ impl Issuer {
     }
 
     /// The token endpoint: `authorization_code` and `refresh_token`, with the client in the form or in
-    /// HTTP Basic.
+    /// HTTP Basic, or shown by an assertion of [`crate::robot_key`]; `client_credentials`, and the
+    /// assertions of the service account (RFC 7523), for the person that they name.
     #[must_use]
     pub fn token(&self, headers: &HeaderMap, form: &str) -> Response {
         let asked = params(form);
@@ -202,7 +206,10 @@ impl Issuer {
     }
 
     fn exchange(&self, headers: &HeaderMap, asked: &Params) -> Result<Value, OAuthFault> {
-        let client = client_of(headers, asked)?;
+        if asked.get("grant_type").is_some_and(|kind| kind == ASSERTED) {
+            return self.asserted(asked);
+        }
+        let client = client_of(headers, asked, self.clock.now())?;
         let text = |name: &str| asked.get(name).map(String::as_str).unwrap_or_default();
         let mut state = self.state();
         state.exchanges += 1;
@@ -249,12 +256,46 @@ impl Issuer {
                 }
                 Ok(answer)
             }
+            "client_credentials" => {
+                let admin = PEOPLE.iter().find(|person| person.admin).ok_or_else(bad_grant)?;
+                let scope = text("scope").to_owned();
+                let granted = Granted { person: admin, client, scope, offline: false };
+                state.families += 1;
+                let family = state.families;
+                Ok(self.issue(&mut state, &granted, family, None))
+            }
             _ => Err((
                 StatusCode::BAD_REQUEST,
                 "unsupported_grant_type",
                 "This grant type is not served.",
             )),
         }
+    }
+
+    /// Tokens for a service account's assertion.
+    fn asserted(&self, asked: &Params) -> Result<Value, OAuthFault> {
+        let assertion = asked.get("assertion").map(String::as_str).unwrap_or_default();
+        let said = robots::check(assertion, self.clock.now()).ok_or_else(bad_grant)?;
+        let person = said.person().filter(|_| said.issuer == robots::ROBOT);
+        let person = person.ok_or((
+            StatusCode::BAD_REQUEST,
+            "invalid_grant",
+            "The issuer is not known, or the subject is nobody of this organisation.",
+        ))?;
+        let mut state = self.state();
+        state.exchanges += 1;
+        state.families += 1;
+        let (family, scope) = (state.families, said.scope);
+        let granted = Granted { person, client: said.issuer, scope, offline: false };
+        Ok(self.issue(&mut state, &granted, family, None))
+    }
+
+    /// Whether a person's consent still stands: a refresh token that has not been used is good.
+    #[must_use]
+    pub fn stands(&self, person: &Person) -> bool {
+        let state = self.state();
+        let mut kept = state.refresh.values();
+        kept.any(|refresh| refresh.granted.person == person && refresh.spent.is_none())
     }
 
     /// Makes tokens. `keep`: the refresh token that goes on being good.
@@ -393,7 +434,7 @@ fn check_authorization(asked: &Params) -> Result<(), &'static str> {
     }
 }
 
-fn client_of(headers: &HeaderMap, asked: &Params) -> Result<String, OAuthFault> {
+fn client_of(headers: &HeaderMap, asked: &Params, now: Timestamp) -> Result<String, OAuthFault> {
     let basic = headers.get(header::AUTHORIZATION).and_then(|value| {
         let encoded = value.to_str().ok()?.strip_prefix("Basic ")?;
         let text = String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()?;
@@ -407,6 +448,12 @@ fn client_of(headers: &HeaderMap, asked: &Params) -> Result<String, OAuthFault> 
         Some((plain(id), plain(secret)))
     });
     let text = |name: &str| asked.get(name).cloned().unwrap_or_default();
+    let asserted = asked.get("client_assertion").and_then(|text| robots::check(text, now));
+    if asserted
+        .is_some_and(|said| said.issuer == CLIENT_ID && said.subject.as_deref() == Some(CLIENT_ID))
+    {
+        return Ok(CLIENT_ID.to_owned());
+    }
     let (id, secret) = basic.unwrap_or_else(|| (text("client_id"), text("client_secret")));
     if id == CLIENT_ID && secret == CLIENT_SECRET {
         Ok(id)

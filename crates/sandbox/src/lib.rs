@@ -19,10 +19,12 @@ mod issuer;
 mod page;
 mod people;
 mod push;
+mod robots;
 mod world;
 
 pub use faults::{Fault, FaultRule, Faults};
 pub use issuer::{Bearer, CLIENT_ID, CLIENT_SECRET, Grant, Issuer, IssuerRules, Params, params};
 pub use people::{PEOPLE, Person, find};
 pub use push::{Post, Pushed, Pushes};
+pub use robots::{ROBOT, robot_key};
 pub use world::{Config, Dice, Lent, Running, Sandbox, Service};

@@ -284,6 +284,7 @@ impl House {
         let registry = registry(&config)?;
         let wire = Arc::new(wire(&config, &registry, &clock)?);
         let grants = grants(&config, &directory, &registry, &wire)?;
+        wire.set_tokens(Arc::new(grants.clone()));
         Ok(Self { config, db, directory, grants, registry, wire, clock })
     }
 }

@@ -253,7 +253,7 @@ pub async fn update_with_credential(
 
 /// Notes that the credential works, fails or is dead, unless settings or credential were changed
 /// since `revision`. `since` moves only when the state does. Counts no revision: connections made with
-/// the same credential stay good.
+/// the same credential stay good. A dead credential is not called failing again.
 pub async fn set_credential_state(
     db: &Db,
     id: i64,
@@ -265,7 +265,8 @@ pub async fn set_credential_state(
     let done = statement(
         "UPDATE accounts SET credential_state = $3, credential_reason = $4, \
          credential_since = $5, modified = $5 WHERE id = $1 AND revision = $2 AND deleted IS NULL \
-         AND (credential_state <> $3 OR COALESCE(credential_reason, '') <> COALESCE($4, ''))",
+         AND (credential_state <> $3 OR COALESCE(credential_reason, '') <> COALESCE($4, '')) \
+         AND NOT (credential_state = 'dead' AND $3 = 'failing')",
     )
     .bind(id)
     .bind(revision)
@@ -312,6 +313,7 @@ pub(crate) async fn delete_in(
             .await?;
     // Children first: parts, chunks and items point to the rows that follow them.
     for text in [
+        "DELETE FROM grants WHERE account = $1",
         "DELETE FROM credentials WHERE account = $1",
         "DELETE FROM links WHERE account = $1",
         "DELETE FROM upload_locations WHERE account = $1",

@@ -51,8 +51,10 @@ impl fmt::Debug for Db {
 static DRIVERS: Once = Once::new();
 
 /// The migrations in order: number, name, text. A text that was released never changes.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "foundation", include_str!("../migrations/0001_foundation.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
+    (2, "grants", include_str!("../migrations/0002_grants.sql")),
+];
 
 impl Db {
     /// Connects to `sqlite:PATH` or `postgres://...`. A SQLite file is made when it is not there;

@@ -22,6 +22,7 @@ pub mod developers;
 pub mod dialect;
 pub mod drops;
 mod error;
+pub mod grants;
 pub mod idempotency;
 mod journal;
 pub mod keys;

@@ -34,6 +34,9 @@ pub enum Error {
     /// The value cannot be written as, or read from, JSON.
     #[error("the sealed value does not have the expected form")]
     BadForm,
+    /// The text given as a private key is not one that signs here.
+    #[error("the private key {0}")]
+    BadSigningKey(&'static str),
     /// The stored password hash cannot be read.
     #[error("the stored password hash is damaged")]
     BadPasswordHash,

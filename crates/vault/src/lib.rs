@@ -10,6 +10,7 @@
 //! - [`mint`], [`hash`], [`same`]: API keys and tokens: shown once, looked up by hash.
 //! - [`hash_password`], [`verify_password`]: passwords of links (argon2id; slow on purpose).
 //! - [`webhook_signature`]: what the receivers of old webhooks check.
+//! - [`Signer`]: private keys that sign assertions for other servers (JWT).
 //! - [`random_id`], [`Entropy`]: randomness, lent so that tests can fix it.
 //!
 //! What a sealed value looks like: a version byte, the id of its data key (8 bytes), a salt
@@ -20,6 +21,7 @@
 
 mod cipher;
 mod error;
+mod jwt;
 mod master;
 mod password;
 mod random;
@@ -29,6 +31,7 @@ mod signature;
 mod token;
 
 pub use error::Error;
+pub use jwt::Signer;
 pub use master::MasterKey;
 pub use password::{hash_password, verify_password};
 pub use random::{Entropy, SystemEntropy, random_id};

@@ -224,7 +224,12 @@ impl Wire {
             if request.signed
                 && let Some((cx, Some(signer))) = account
             {
-                signer.sign(request, cx.now()).await?;
+                // Signing may have to wait for a token.
+                let signed = signer.sign(request, cx.now());
+                tokio::time::timeout_at(deadline, signed).await.map_err(|_| {
+                    let text = "The service did not renew the account's token in time.";
+                    Error::new(Kind::Timeout, text)
+                })??;
             }
             let answer = self.exchange(request, outgoing, deadline).await;
             request.headers = plain;

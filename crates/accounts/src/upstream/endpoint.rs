@@ -15,7 +15,7 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::answer::{self, Refusal, Tokens};
 use super::client::{Client, Proof};
-use super::{CLIENT_ID, GRANTED_SCOPES, Grants, assertion};
+use super::{CLIENT_ID, GRANTED_SCOPES, Grants, assertion, held};
 use crate::account::Opened;
 use crate::error::Result;
 
@@ -151,27 +151,26 @@ impl Grants {
         if let Some(verifier) = asked.verifier {
             form.push(("code_verifier", verifier.expose_secret().to_owned()));
         }
-        let tokens = self.ask(oauth, &oauth.token, asked.client, form, name).await;
+        let tokens = self.ask(oauth, &oauth.token, Some(asked.client), form, name).await;
         let tokens = tokens.map_err(|failure| failure.into_error(name))?;
         Ok(self.obtained(oauth, asked.client, tokens, asked.asked, None))
     }
 
     /// One refresh (RFC 6749 section 6).
-    #[expect(dead_code, reason = "what keeps grants alive is about to come")]
     pub(super) async fn refresh(
         &self,
         connector: &dyn Connector,
         client: &Client,
-        refresh_token: &str,
+        refresh_token: &SecretString,
     ) -> std::result::Result<Tokens, Failure> {
         let name = connector.descriptor().friendly_name;
         let oauth = connector.oauth();
         let oauth = oauth.ok_or_else(|| Failure::Unasked(Error::internal("no OAuth here")))?;
         let form = vec![
             ("grant_type", "refresh_token".to_owned()),
-            ("refresh_token", refresh_token.to_owned()),
+            ("refresh_token", refresh_token.expose_secret().to_owned()),
         ];
-        self.ask(oauth, &oauth.token, client, form, name).await
+        self.ask(oauth, &oauth.token, Some(client), form, name).await
     }
 
     /// What tokens are to an account. `before`: the credential that they renew.
@@ -194,6 +193,7 @@ impl Grants {
             credential.set(GRANTED_SCOPES, scopes.join(" "));
         }
         let life = tokens.life.unwrap_or(oauth.refresh.access_life.as_secs());
+        credential.set(held::LIFE, life.to_string());
         Obtained {
             credential,
             scopes,
@@ -207,12 +207,12 @@ impl Grants {
         self.directory().clock().now().plus_seconds(seconds).micros()
     }
 
-    /// One request to a token endpoint, with the client's proof.
+    /// One request to a token endpoint, with the client's proof unless the form is one by itself.
     pub(super) async fn ask(
         &self,
         oauth: &OAuth,
         endpoint: &Url,
-        client: &Client,
+        client: Option<&Client>,
         form: Vec<(&str, String)>,
         name: &str,
     ) -> std::result::Result<Tokens, Failure> {
@@ -283,7 +283,7 @@ impl Grants {
         &self,
         oauth: &OAuth,
         endpoint: &Url,
-        client: &Client,
+        client: Option<&Client>,
         mut form: Vec<(&str, String)>,
         name: &'static str,
     ) -> std::result::Result<Request, Error> {
@@ -291,6 +291,9 @@ impl Grants {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ACCEPT, "application/json");
         request.signed = false;
+        let Some(client) = client else {
+            return Ok(request.bytes(Serializer::new(String::new()).extend_pairs(form).finish()));
+        };
         match (client.proof(), oauth.client_auth) {
             (Proof::Nothing, _) => form.push(("client_id", client.id.clone())),
             (Proof::Secret(secret), ClientAuth::Body) => {
@@ -317,7 +320,7 @@ impl Grants {
                     self.directory().entropy(),
                 )?;
                 form.push(("client_id", client.id.clone()));
-                form.push(("client_assertion_type", assertion::TYPE.to_owned()));
+                form.push(("client_assertion_type", assertion::CLIENT.to_owned()));
                 form.push(("client_assertion", assertion));
             }
         }
@@ -348,7 +351,7 @@ impl Grants {
                 client.map_err(|error| error.to_string()).and_then(|client| {
                     let form =
                         vec![("token", token.to_owned()), ("token_type_hint", hint.to_owned())];
-                    self.form(oauth, endpoint, &client, form, "revoke")
+                    self.form(oauth, endpoint, Some(&client), form, "revoke")
                         .map_err(|error| error.to_string())
                 })
             }

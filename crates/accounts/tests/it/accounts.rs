@@ -206,32 +206,6 @@ async fn concurrent_changes_of_different_members_are_all_kept() {
 }
 
 #[tokio::test]
-async fn of_several_renewals_at_once_one_is_stored_and_all_get_it() {
-    on_each_engine(|scratch| async {
-        let house = House::on(scratch).await;
-        let directory = &house.directory;
-        let account = house.connect("ana").await;
-        let renewals = (0..4).map(|number| {
-            let credential = Credential::from_iter([("password", format!("renewed {number}"))]);
-            let account = account.clone();
-            async move {
-                directory.store_renewed(&account, &credential, Some(number), None).await.unwrap()
-            }
-        });
-        let done = futures::future::join_all(renewals).await;
-        let stored = directory.open(account.id()).await.unwrap().unwrap();
-        let password = |opened: &tramontane_accounts::Opened| {
-            opened.account.credential.get("password").unwrap().to_owned()
-        };
-        assert!(done.iter().all(|one| password(one) == password(&stored)));
-        assert!(password(&stored).starts_with("renewed "));
-        assert!(stored.account.revision > account.account.revision);
-        house.leave().await
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn secrets_are_neither_printed_nor_stored_in_the_open() {
     let house = House::on(Scratch::sqlite().await).await;
     let account = house.connect("ana").await;

@@ -126,13 +126,13 @@ fn a_change_keeps_what_it_does_not_name() {
         form::fill(&Example, &given(&WHOLE), By::Application, true).unwrap();
     let mut changes = given(&[("password", "new"), ("port", "2222")]);
     changes.insert("passive".into(), None);
-    let sorted = form::sort(&DESCRIPTOR, &changes, By::Application).unwrap();
+    let sorted = form::sort(&Example, &changes, By::Application).unwrap();
     form::change(&Example, &sorted, &mut settings, &mut credential).unwrap();
     assert_eq!(credential.get("password"), Some("new"));
     assert_eq!(settings.get("port").map(String::as_str), Some("2222"));
     assert_eq!(settings.get("username").map(String::as_str), Some("ana"));
     let cleared = BTreeMap::from([("username".to_owned(), None)]);
-    let sorted = form::sort(&DESCRIPTOR, &cleared, By::Application).unwrap();
+    let sorted = form::sort(&Example, &cleared, By::Application).unwrap();
     let refused = form::change(&Example, &sorted, &mut settings, &mut credential).unwrap_err();
     assert!(matches!(refused, Error::Invalid { ref field, .. } if field == "username"));
 }

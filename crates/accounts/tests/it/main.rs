@@ -4,6 +4,10 @@
 mod accounts;
 mod applications;
 mod callers;
+mod connecting;
+mod drive;
+mod fire;
 mod forms;
 mod house;
+mod refreshing;
 mod rotation;

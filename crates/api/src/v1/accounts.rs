@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
+use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tramontane_accounts::connect::try_credential;
 use tramontane_accounts::form::{self, By};
+use tramontane_accounts::upstream::{Revoked, replaced};
 use tramontane_accounts::{
     AccountChange, AccountFilter, AccountRow, Allowance, Caller, CredentialState, NewAccount,
     Opened, Refusal, Verb,
 };
+use tramontane_connector::oauth::SERVICE_ACCOUNT;
 use tramontane_connector::{Connector, Kind};
 use tramontane_model::{Code, Kind as IdKind, NativeId, ResourceId, Timestamp};
 use utoipa::ToSchema;
@@ -208,6 +211,10 @@ fn fits(row: &AccountRow, filter: &AccountFilter) -> bool {
         && filter.custom_properties.as_ref().is_none_or(noted)
 }
 
+/// Says what came of `?revoke=true`: `done`, `not_possible` (the service cannot, or the account holds
+/// no grant), `failed`. The account is deleted in any case.
+const REVOKED: HeaderName = HeaderName::from_static("tramontane-revoked");
+
 /// Members of an import or an update that are not the connector's fields.
 const OWN_MEMBERS: [&str; 10] = [
     "account",
@@ -285,14 +292,24 @@ pub async fn import(
     let admin = body.flag("admin")?.unwrap_or(false);
     let (mut settings, credential) =
         form::fill(connector.as_ref(), &given(&body), By::Application, false)?;
+    if credential.get(SERVICE_ACCOUNT).is_some() && !admin {
+        return Err(Problem::invalid("admin", "must be true for a service account"));
+    }
     let mut identity = None;
     let new_properties = noted(&body)?;
-    let (token, refresh) = (expiry(&body, "token_expiry")?, expiry(&body, "refresh_token_expiry")?);
+    let (mut token, mut refresh) = (
+        expiry(&body, "token_expiry")?.flatten(),
+        expiry(&body, "refresh_token_expiry")?.flatten(),
+    );
+    let mut kept = credential;
     if verify {
-        let (credential, lent) = (credential.clone(), app.lent().clone());
-        let tried = try_credential(connector.as_ref(), settings, credential, admin, lent);
+        let (id, lent) = (&key.application.id, app.lent().clone());
+        let ready = app.grants().prepare(id, connector.as_ref(), admin, &settings, kept).await?;
+        let tried = try_credential(connector.as_ref(), settings, ready.tried, admin, lent);
         let (whose, learnt) = tried.await?;
-        settings = learnt;
+        (settings, kept) = (learnt, ready.kept);
+        token = ready.token_expiry.or(token);
+        refresh = ready.refresh_token_expiry.or(refresh);
         identity = Some(whose.id);
     }
     let new = NewAccount {
@@ -302,10 +319,10 @@ pub async fn import(
         identity,
         display,
         settings,
-        credential,
+        credential: kept,
         custom_properties: new_properties,
-        token_expiry: token.flatten(),
-        refresh_token_expiry: refresh.flatten(),
+        token_expiry: token,
+        refresh_token_expiry: refresh,
     };
     let imported = app.directory().import(&key.application.id, new).await?;
     made(imported.created, &view(&app, &call, &imported.opened.row))
@@ -374,14 +391,22 @@ pub async fn update(AnyAccount(account): AnyAccount, body: JsonBody) -> Answer {
         refresh_token_expiry: expiry(&body, "refresh_token_expiry")?,
         ..AccountChange::default()
     };
-    let sorted = form::sort(connector.descriptor(), &given(&body), By::Application)?;
+    let sorted = form::sort(connector.as_ref(), &given(&body), By::Application)?;
     if !sorted.settings.is_empty() || !sorted.credential.is_empty() {
         let mut settings = account.opened.account.settings.clone();
         let mut credential = account.opened.account.credential.clone();
         form::change(connector.as_ref(), &sorted, &mut settings, &mut credential)?;
+        if connector.oauth().is_some() && replaced(&sorted.credential, &mut credential) {
+            // The old token's end says nothing of the new one's.
+            change.token_expiry = change.token_expiry.or(Some(None));
+            change.refresh_token_expiry = change.refresh_token_expiry.or(Some(None));
+        }
         change.settings = Some(settings);
         change.credential = Some(credential);
     } else if wanted == Some(true) && row.credential_state == CredentialState::Dead {
+        if connector.oauth().is_some() {
+            account.app().grants().retry(account.id()).await?;
+        }
         connector.identify(&account.cx()).await?;
         account
             .app()
@@ -402,12 +427,26 @@ pub async fn update(AnyAccount(account): AnyAccount, body: JsonBody) -> Answer {
 pub async fn delete(AnyAccount(account): AnyAccount, query: Query) -> Answer {
     require_open(&account)?;
     require_power(&account, Verb::Delete)?;
-    // No connector has a grant that could be revoked yet; credentials of forms are the user's own.
-    let _ = query.flag("revoke")?;
+    let revoked = match query.flag("revoke")? {
+        Some(true) => Some(account.app().grants().revoke(&account.opened).await),
+        _ => None,
+    };
     let application = account.application_id();
     let remains = account.app().directory().delete_account(application, account.id()).await?;
     crate::v1::remains::sweep(&account, remains);
-    Ok(empty())
+    let mut answer = empty();
+    if let Some(revoked) = revoked {
+        let word = match &revoked {
+            Revoked::Done => "done",
+            Revoked::NotPossible => "not_possible",
+            Revoked::Failed(why) => {
+                tracing::warn!(account = %account.id(), why, "a grant was not given back");
+                "failed"
+            }
+        };
+        answer.headers_mut().insert(REVOKED, HeaderValue::from_static(word));
+    }
+    Ok(answer)
 }
 
 /// `POST /v1/accounts/{account}/check`.
@@ -416,15 +455,32 @@ pub async fn delete(AnyAccount(account): AnyAccount, query: Query) -> Answer {
 /// As section 54.
 pub async fn check(account: Account) -> Answer {
     let connector = connector(&account)?;
-    let (state, reason) = match connector.identify(&account.cx()).await {
-        Ok(_) => (CredentialState::Ok, None),
+    let directory = account.app().directory();
+    let was_dead = account.opened.row.credential_state == CredentialState::Dead;
+    let mut tried = Ok(());
+    if was_dead && connector.oauth().is_some() {
+        tried = account.app().grants().retry(account.id()).await;
+    }
+    let tried = match tried {
+        Ok(()) => connector.identify(&account.cx()).await.map(|_| ()),
+        Err(tramontane_accounts::Error::Connector(error)) => Err(error),
+        Err(error) => return Err(error.into()),
+    };
+    let (state, reason) = match tried {
+        Ok(()) => (CredentialState::Ok, None),
         Err(error) if error.kind == Kind::Credential => (CredentialState::Dead, Some("unknown")),
         Err(error) => return Err(error.into()),
     };
-    let directory = account.app().directory();
-    directory.report_credential(&account.opened, state, reason).await?;
-    let opened: Option<Arc<Opened>> = directory.open(account.id()).await?;
-    let opened = opened.ok_or_else(|| Problem::not_found("account"))?;
+    let find = || async {
+        let opened: Option<Arc<Opened>> = directory.open(account.id()).await?;
+        opened.ok_or_else(|| Problem::not_found("account"))
+    };
+    // A grant that the service ended is called dead with the reason already.
+    let now = find().await?;
+    if now.row.credential_state != CredentialState::Dead || state == CredentialState::Ok {
+        directory.report_credential(&now, state, reason).await?;
+    }
+    let opened = find().await?;
     ok(&view(account.app(), &account.call, &opened.row))
 }
 

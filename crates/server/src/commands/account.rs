@@ -126,7 +126,11 @@ async fn connect(house: &House, matches: &ArgMatches, output: Output) -> anyhow:
         display: text("name"),
         custom_properties: BTreeMap::new(),
     };
-    let imported = house.directory.connect(connector.as_ref(), house.wire.clone(), asked).await?;
+    let (connector, lent) = (connector.as_ref(), house.wire.clone());
+    let imported = match connector.oauth() {
+        Some(_) => house.grants.connect_by_tokens(connector, lent, asked).await?,
+        None => house.directory.connect(connector, lent, asked).await?,
+    };
     let id = imported.opened.id();
     let new = NewToken { label: "made by the operator".into(), ..NewToken::default() };
     let token = house.directory.create_token(&app.id, id, &Access::everything(), new).await?;
@@ -201,6 +205,13 @@ fn fields_help(registry: &Registry) -> String {
     for connector in registry.iter() {
         let descriptor = connector.descriptor();
         text.push_str(&format!("\n  {} ({})\n", descriptor.name, descriptor.friendly_name));
+        if connector.oauth().is_some() {
+            text.push_str(
+                "    by the connect page (see the operator guide); or, with tokens at hand:\n    \
+                 refresh_token    A refresh token that the service gave to the OAuth client\n    \
+                 access_token     An access token; works until it expires\n",
+            );
+        }
         for field in descriptor.fields {
             let need = match (field.required, field.default) {
                 (true, _) => "required".to_owned(),

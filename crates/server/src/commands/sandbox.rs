@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Command};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tramontane_sandbox::{CLIENT_ID, CLIENT_SECRET, Config as World, PEOPLE, Running, Sandbox};
 
@@ -83,6 +84,14 @@ pub fn point_to(settings: &mut Settings) {
         };
         if !settings.service_urls.iter().any(set) {
             settings.service_urls.push(format!("{name}=http://{address}/{name}"));
+        }
+        let set = |pair: &SecretString| {
+            let service = pair.expose_secret().split(['=', '.']).next().unwrap_or_default();
+            service == name
+        };
+        if !settings.oauth_clients.iter().any(set) {
+            let pair = format!("{name}={CLIENT_ID}:{CLIENT_SECRET}");
+            settings.oauth_clients.push(SecretString::from(pair));
         }
     }
     settings.allow_addresses.push(address.to_string());

@@ -31,6 +31,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 /// How long a spooled upload that nobody touches is kept.
 const SPOOL_KEPT: Duration = Duration::from_secs(8 * 86_400);
 
+/// How long a stopping server waits for token refreshes that are under way.
+const REFRESH_TIME: Duration = Duration::from_secs(45);
+
 /// The command.
 pub fn command() -> Command {
     Command::new("serve").about("Run the server; on first start, make what it needs")
@@ -93,6 +96,13 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
         // It holds the journal, which ends when nobody does.
         None => drop(operations),
     }
+    let (grants, told) = (house.grants.clone(), stop.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = grants.keep_alive() => {}
+            () = told.cancelled() => {}
+        }
+    });
     keep_up(&house.directory, &spool, settings.request_log_days, &stop);
     let drain = Duration::from_secs(settings.drain_seconds);
     let executor = Arc::new(TaskExecutor::new(front.clone()));
@@ -102,6 +112,10 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     tramontane_api::listen::serve(listener, front, stop.clone()).await?;
     stop.cancel();
     tasks.await.context("The tasks did not end")?;
+    // A refresh that is under way is finished: its answer may be the only good token.
+    if tokio::time::timeout(REFRESH_TIME, house.grants.land()).await.is_err() {
+        tracing::warn!("a token refresh was still under way when the server stopped");
+    }
     journal.flush().await;
     drop((built.app, journal));
     // Whatever still holds the journal is cut off; all that was recorded is written.

@@ -84,7 +84,8 @@ pub(crate) fn account(id: i64, application: &str) -> Account {
 }
 
 pub(crate) fn credential(account: i64) -> Credential {
-    Credential { account, sealed: vec![7; 40], key_id: KEY.into(), version: 1, modified: 40 }
+    let (sealed, key_id) = (vec![7; 40], KEY.into());
+    Credential { account, sealed, key_id, version: 1, modified: 40, renewals: 0 }
 }
 
 pub(crate) fn task(account: i64, id: &str) -> Task {

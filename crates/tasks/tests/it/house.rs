@@ -108,6 +108,7 @@ impl House {
             key_id: "k".into(),
             version: 1,
             modified: 0,
+            renewals: 0,
         };
         accounts::insert(&self.db, &row, &credential).await.unwrap();
     }
