@@ -2,6 +2,7 @@
 
 pub mod boxcloud;
 pub mod dropbox;
+pub mod gdrive;
 pub mod local;
 pub mod s3;
 pub mod sftp;
@@ -19,6 +20,7 @@ pub fn all(bases: &Bases) -> Result<Vec<Arc<dyn Connector>>> {
     Ok(vec![
         Arc::new(boxcloud::BoxCloud::new(bases)?),
         Arc::new(dropbox::Dropbox::new(bases)?),
+        Arc::new(gdrive::Gdrive::new(bases)?),
         Arc::new(local::Local::default()),
         Arc::new(s3::S3::amazon()),
         Arc::new(s3::S3::compatible()),

@@ -15,6 +15,7 @@ mod boxcloud;
 mod control;
 mod dropbox;
 mod faults;
+mod gdrive;
 mod issuer;
 mod page;
 mod people;

@@ -226,5 +226,9 @@ impl Drop for Running {
 
 /// Every service there is: one line each, in its own folder.
 fn services(lent: &Lent) -> Vec<Service> {
-    vec![crate::boxcloud::service(lent), crate::dropbox::service(lent)]
+    vec![
+        crate::boxcloud::service(lent),
+        crate::dropbox::service(lent),
+        crate::gdrive::service(lent),
+    ]
 }

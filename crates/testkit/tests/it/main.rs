@@ -4,6 +4,8 @@
 mod boxcloud;
 mod dropbox;
 mod faults;
+mod gdrive;
+mod gdrive_scenes;
 mod nextcloud;
 mod s3;
 mod sandboxed;
