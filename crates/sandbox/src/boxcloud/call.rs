@@ -52,6 +52,11 @@ impl Call<'_> {
         }
     }
 
+    /// Whether the query says `true`, in whatever case.
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.query.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
     /// A whole number of the query.
     pub(super) fn number(&self, name: &str) -> Result<Option<usize>, Fault> {
         match self.query.get(name) {

@@ -59,8 +59,8 @@ impl Journal {
 /// What the enterprise's stream calls it.
 fn admin_word(kind: &str) -> &str {
     match kind {
-        "ITEM_CREATE" => "CREATE",
-        "ITEM_UPLOAD" => "UPLOAD",
+        // The enterprise's stream has no word of its own for a new folder.
+        "ITEM_CREATE" | "ITEM_UPLOAD" => "UPLOAD",
         "ITEM_MOVE" => "MOVE",
         "ITEM_RENAME" => "RENAME",
         "ITEM_COPY" => "COPY",
@@ -84,11 +84,16 @@ impl Call<'_> {
     /// Writes an event down and tells webhooks of it. Before a deletion, after anything else.
     pub(super) fn tell(&mut self, kind: &'static str, key: Key) {
         let Some(node) = self.store.nodes.get(&key) else { return };
-        let source = show::item(self.store, self.me, node, &Fields::Standard);
+        let source = show::item(self.store, self.me, node, &Fields::Source);
         let source = trashing(source, kind, node);
         let seen_by = watchers(self.store, key);
         let (by, at) = (self.me, self.store.now());
-        let copies = if self.store.quirks.double_events { 2 } else { 1 };
+        let copies = match kind {
+            // Only webhooks hear that something left the trash for good.
+            "ITEM_DELETE" => 0,
+            _ if self.store.quirks.double_events => 2,
+            _ => 1,
+        };
         let id = self.store.dice.token("", 40).to_lowercase();
         for _ in 0..copies {
             let event = Event {
@@ -156,7 +161,10 @@ impl Call<'_> {
             let in_stream = !changes_only
                 || event.kind.starts_with("ITEM_")
                 || event.kind.starts_with("COLLAB_");
+            // The enterprise's stream knows files and folders.
+            let is_told = !admin || event.source.get("type").is_some_and(|kind| kind != "web_link");
             let fits = in_stream
+                && is_told
                 && (admin || event.seen_by.contains(&self.me))
                 && since.is_none_or(|since| event.at >= since)
                 && until.is_none_or(|until| event.at < until)
@@ -178,7 +186,7 @@ impl Call<'_> {
         let mut shown = json!({
             "type": "event", "event_id": event.id,
             "created_by": user_mini(self.store, event.by), "created_at": time(event.at),
-            "recorded_at": time(event.at), "event_type": word, "session_id": null,
+            "recorded_at": time(event.at), "event_type": word,
             "source": event.source,
         });
         if admin && let Some(members) = shown.as_object_mut() {
@@ -201,7 +209,7 @@ impl Call<'_> {
         ok(&json!({"chunk_size": 1, "entries": [{
             "type": "realtime_server",
             "url": format!("{}/realtime/{}?since={}", self.base, self.me, self.store.journal.count()),
-            "ttl": "10", "max_retries": "10", "retry_timeout": 610,
+            "ttl": 10, "max_retries": 10, "retry_timeout": 610,
         }]}))
     }
 }

@@ -105,7 +105,7 @@ impl Call<'_> {
         node.description = text(&body, "description").unwrap_or_default().to_owned();
         let key = self.store.insert(node)?;
         self.tell("ITEM_CREATE", key);
-        self.shown(key, created)
+        self.shown(key, ok)
     }
 
     /// The item as the answer shows it.

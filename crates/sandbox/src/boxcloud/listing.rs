@@ -24,7 +24,7 @@ impl Call<'_> {
         let show = |key: &Key| {
             self.store.nodes.get(key).map(|node| show::item(self.store, self.me, node, &fields))
         };
-        if self.query.get("usemarker").is_some_and(|value| value == "true") {
+        if self.flag("usemarker") {
             let limit = self.limit(100, 1_000)?;
             let (page, next) = self.marked(all, 100, 1_000)?;
             let entries: Vec<Value> = page.iter().filter_map(show).collect();
@@ -76,6 +76,10 @@ impl Call<'_> {
         }
         let limit = self.limit(100, 1_000)?;
         let (page, next) = self.marked(shown, 100, 1_000)?;
-        ok(&json!({"entries": page, "limit": limit, "next_marker": next}))
+        let mut body = json!({"entries": page, "limit": limit});
+        if let (Some(next), Some(members)) = (next, body.as_object_mut()) {
+            members.insert("next_marker".into(), next.into());
+        }
+        ok(&body)
     }
 }

@@ -7,7 +7,8 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Json, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use crate::issuer::{CLIENT_ID, CLIENT_SECRET, Params, params};
@@ -40,7 +41,7 @@ pub(super) async fn token(
             Some(subject) => subject,
             None => return refusal("invalid_grant", "The assertion cannot be read."),
         },
-        _ => return cloud.issuer.token(&headers, &form),
+        _ => return in_box_words(cloud.issuer.token(&headers, &form)).await,
     };
     let is_ours = asked.get("client_id").is_some_and(|id| id == CLIENT_ID)
         && asked.get("client_secret").is_some_and(|secret| secret == CLIENT_SECRET);
@@ -57,6 +58,20 @@ pub(super) async fn token(
         "restricted_to": [],
     }))
     .into_response()
+}
+
+/// The answer to a code or refresh token, as Box writes it.
+async fn in_box_words(answer: Response) -> Response {
+    let (parts, body) = answer.into_parts();
+    let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let mut told: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    if let Some(members) = told.as_object_mut().filter(|members| members.contains_key("token_type"))
+    {
+        members.insert("token_type".into(), "bearer".into());
+        members.insert("restricted_to".into(), json!([]));
+        members.remove("scope");
+    }
+    (parts.status, [(header::CACHE_CONTROL, "no-store")], Json(told)).into_response()
 }
 
 /// `enterprise`: the service account; `user`: a member of the enterprise.

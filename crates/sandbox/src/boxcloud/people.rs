@@ -21,7 +21,7 @@ impl Call<'_> {
     fn page(&self, all: Vec<Value>) -> Answer {
         let total = all.len();
         let limit = self.limit(100, 1_000)?;
-        if self.query.get("usemarker").is_some_and(|value| value == "true") {
+        if self.flag("usemarker") {
             let (page, next) = self.marked(all, 100, 1_000)?;
             return ok(&json!({"entries": page, "limit": limit, "next_marker": next}));
         }
@@ -66,7 +66,6 @@ impl Call<'_> {
             "type": "group", "id": group.id.to_string(), "name": group.name,
             "group_type": "managed_group", "created_at": time(group.created),
             "modified_at": time(group.modified), "description": group.description,
-            "provenance": null, "external_sync_identifier": null,
             "invitability_level": "all_managed_users", "member_viewability_level": "admins_only",
         })
     }

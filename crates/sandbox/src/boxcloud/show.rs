@@ -40,6 +40,8 @@ const MINI: &[&str] = &["type", "id", "etag", "sequence_id", "name", "sha1", "fi
 #[derive(Clone, Debug)]
 pub(super) enum Fields {
     Mini,
+    /// As events tell an item: all but what is in a folder.
+    Source,
     Standard,
     These(Vec<String>),
 }
@@ -55,10 +57,19 @@ impl Fields {
         }
     }
 
+    /// Whether a folder's contents are asked for.
+    fn wants_inside(&self) -> bool {
+        match self {
+            Self::Standard => true,
+            Self::These(list) => list.iter().any(|one| one == "item_collection"),
+            Self::Mini | Self::Source => false,
+        }
+    }
+
     fn keep(&self, whole: Map<String, Value>) -> Value {
         let kept = |name: &str| match self {
             Self::Mini => MINI.contains(&name),
-            Self::Standard => STANDARD.contains(&name),
+            Self::Source | Self::Standard => STANDARD.contains(&name),
             Self::These(list) => {
                 matches!(name, "type" | "id" | "etag")
                     || list.iter().any(|one| one.split('.').next() == Some(name))
@@ -149,6 +160,16 @@ fn root_mini() -> Value {
     json!({"type": "folder", "id": "0", "sequence_id": null, "etag": null, "name": ROOT_NAME})
 }
 
+/// The first page of what is in a folder.
+fn inside(store: &Store, me: u64, folder: u64) -> Value {
+    let all = store.listing(me, folder);
+    let entries: Vec<Value> = all.iter().take(100).map(|node| mini(node)).collect();
+    json!({
+        "total_count": all.len(), "entries": entries, "offset": 0, "limit": 100,
+        "order": [{"by": "type", "direction": "ASC"}, {"by": "name", "direction": "ASC"}],
+    })
+}
+
 fn parent(store: &Store, me: u64, node: &Node) -> Value {
     let above = store.nodes.get(&Key::folder(node.parent));
     match above {
@@ -181,6 +202,9 @@ fn permissions(kind: Kind, powers: Powers) -> Value {
     {
         members.insert("can_preview".into(), powers.preview.into());
         members.insert("can_comment".into(), powers.download.into());
+        for name in ["can_annotate", "can_view_annotations_all", "can_view_annotations_self"] {
+            members.insert(name.into(), powers.download.into());
+        }
     }
     shown
 }
@@ -267,7 +291,13 @@ fn whole(store: &Store, me: u64, node: &Node) -> Map<String, Value> {
 pub(super) fn item(store: &Store, me: u64, node: &Node, fields: &Fields) -> Value {
     match fields {
         Fields::Mini => mini(node),
-        _ => fields.keep(whole(store, me, node)),
+        _ => {
+            let mut members = whole(store, me, node);
+            if node.key.kind == Kind::Folder && fields.wants_inside() {
+                members.insert("item_collection".into(), inside(store, me, node.key.id));
+            }
+            fields.keep(members)
+        }
     }
 }
 
@@ -285,7 +315,12 @@ pub(super) fn root(store: &Store, me: u64, fields: &Fields) -> Value {
         "has_collaborations": false, "sync_state": "default",
     });
     match whole {
-        Value::Object(members) => fields.keep(members),
+        Value::Object(mut members) => {
+            if fields.wants_inside() {
+                members.insert("item_collection".into(), inside(store, me, 0));
+            }
+            fields.keep(members)
+        }
         other => other,
     }
 }

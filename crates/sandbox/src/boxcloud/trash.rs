@@ -23,7 +23,7 @@ impl Call<'_> {
         if !self.store.powers(self.me, key).edit {
             return Err(Fault::forbidden());
         }
-        let recursive = self.query.get("recursive").is_some_and(|value| value == "true");
+        let recursive = self.flag("recursive");
         let full = kind == Kind::Folder && self.store.children(self.me, key.id).next().is_some();
         if full && !recursive {
             return Err(Fault::new(400, "folder_not_empty", "Cannot delete - folder not empty"));
@@ -66,7 +66,7 @@ impl Call<'_> {
         let total = all.len();
         let show = |node: &&Node| show::item(self.store, self.me, node, &fields);
         let limit = self.limit(100, 1_000)?;
-        if self.query.get("usemarker").is_some_and(|value| value == "true") {
+        if self.flag("usemarker") {
             let (page, next) = self.marked(all, 100, 1_000)?;
             let entries: Vec<Value> = page.iter().map(show).collect();
             return ok(&json!({"entries": entries, "limit": limit, "next_marker": next}));

@@ -141,7 +141,11 @@ impl Call<'_> {
             .collect();
         let limit = self.limit(100, 200)?;
         let (page, next) = self.marked(all, 100, 200)?;
-        ok(&json!({"entries": page, "limit": limit, "next_marker": next.unwrap_or_default()}))
+        let mut body = json!({"entries": page, "limit": limit});
+        if let (Some(next), Some(members)) = (next, body.as_object_mut()) {
+            members.insert("next_marker".into(), next.into());
+        }
+        ok(&body)
     }
 
     /// `GET /webhooks/:id`.
