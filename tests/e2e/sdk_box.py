@@ -41,11 +41,24 @@ from box_sdk_gen import (  # noqa: E402
     JWTConfig,
     OAuthConfig,
 )
-from box_sdk_gen.managers import file_metadata, folder_metadata, memberships, search, uploads  # noqa: E402
-from box_sdk_gen.managers import chunked_uploads, events, file_versions, files, folders, groups  # noqa: E402
-from box_sdk_gen.managers import shared_links_files, shared_links_folders, trashed_files, trashed_folders  # noqa: E402
+from box_sdk_gen.managers import (  # noqa: E402  # noqa: E402  # noqa: E402  # noqa: E402
+    events,
+    file_metadata,
+    file_versions,
+    files,
+    folder_metadata,
+    folders,
+    memberships,
+    search,
+    shared_links_files,
+    shared_links_folders,
+    trashed_files,
+    trashed_folders,
+    uploads,
+    web_links,
+    webhooks,
+)
 from box_sdk_gen.managers import user_collaborations as collaborations  # noqa: E402
-from box_sdk_gen.managers import web_links, webhooks  # noqa: E402
 from box_sdk_gen.networking.base_urls import BaseUrls  # noqa: E402
 from box_sdk_gen.networking.box_network_client import BoxNetworkClient  # noqa: E402
 from box_sdk_gen.networking.network import NetworkSession  # noqa: E402
@@ -153,9 +166,10 @@ class Judge:
             if schema is None:
                 continue
             validator = jsonschema.Draft202012Validator({**as_json_schema(schema), **self.components})
-            wrong = [f"{method} {plain} {answer.status_code}: {'/'.join(map(str, one.absolute_path))}: {one.message[:200]}"
-                     for one in validator.iter_errors(without_root_nulls(answer.json())) if not tolerated(answer, one)]
-            problems.append(wrong)
+            found_wrong = [one for one in validator.iter_errors(without_root_nulls(answer.json()))
+                           if not tolerated(answer, one)]
+            problems.append([f"{method} {plain} {answer.status_code}: {'/'.join(map(str, one.absolute_path))}: "
+                             f"{one.message[:200]}" for one in found_wrong])
         self.judged += 1
         # One path may stand for several operations (an update, adding a link): one of them must fit.
         if problems and all(problems):
@@ -336,7 +350,6 @@ def test_parts(client, base, folder):
             lambda: client.chunked_uploads.create_file_upload_session(folder.id, 100, "small.bin"))
     version = client.chunked_uploads.create_file_upload_session_for_existing_file(made.id, len(content))
     client.chunked_uploads.delete_file_upload_session_by_id(version.id)
-    assert chunked_uploads
 
 
 def test_metadata(client, folder, file):
@@ -417,7 +430,7 @@ def test_finding(client, base, folder):
     check(recent.entries[0].item.name == "Quarterly Report.txt", "recent items come newest first")
 
 
-def test_enterprise(client, admin, network, base):
+def test_enterprise(client, admin, network):
     me = client.users.get_user_me(fields=["login", "space_amount", "space_used", "enterprise", "role"])
     check(me.login == "ana@example.com" and 0 < me.space_used < me.space_amount, "the user tells their space")
     refused(403, "access_denied_insufficient_permissions", lambda: client.users.get_users())
@@ -445,7 +458,8 @@ def test_enterprise(client, admin, network, base):
     for config in (CCGConfig(CLIENT, SECRET, enterprise_id=ENTERPRISE), CCGConfig(CLIENT, SECRET, user_id=me.id)):
         server = BoxClient(auth=BoxCCGAuth(config), network_session=network)
         login = server.users.get_user_me().login
-        check(login == me.login if config.user_id else login.startswith("AutomationUser_"), f"client credentials: {login}")
+        right = login == me.login if config.user_id else login.startswith("AutomationUser_")
+        check(right, f"client credentials open {login}")
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
@@ -455,10 +469,9 @@ def test_enterprise(client, admin, network, base):
                                   private_key_passphrase="phrase", enterprise_id=ENTERPRISE))
     server = BoxClient(auth=signed, network_session=network)
     check(server.users.get_user_me().login.startswith("AutomationUser_"), "a signed assertion")
-    assert groups and base
 
 
-def test_events(client, admin, judge, folder):
+def test_events(client, admin, folder):
     kinds = events.GetEventsStreamType
     start = client.events.get_events(stream_type=kinds.CHANGES, stream_position="now").next_stream_position
     check(int(start) > 2**53, "positions are larger than floats count")
@@ -480,7 +493,6 @@ def test_events(client, admin, judge, folder):
     for stream in (kinds.ADMIN_LOGS, kinds.ADMIN_LOGS_STREAMING):
         page = admin.events.get_events(stream_type=stream, stream_position="0", limit=500)
         check({"UPLOAD", "DELETE", "RENAME"} <= {one.event_type for one in page.entries}, "an administrator reads all")
-    assert judge
 
 
 def test_webhooks(client, folder):
@@ -534,7 +546,8 @@ def test_tokens(base, network):
     grant = ask(base.removesuffix("/box"), "/_sandbox/box/grants", {"person": "ben"})
     client = BoxClient(auth=BoxDeveloperTokenAuth(grant["access_token"]), network_session=network)
     client.authorization.revoke_access_token(client_id=CLIENT, client_secret=SECRET, token=grant["access_token"])
-    gone = requests.get(f"{base}/2.0/users/me", timeout=10, headers={"authorization": f"Bearer {grant['access_token']}"})
+    signed = {"authorization": f"Bearer {grant['access_token']}"}
+    gone = requests.get(f"{base}/2.0/users/me", timeout=10, headers=signed)
     check(gone.status_code == 401, "a revoked token opens nothing")
 
 
@@ -559,7 +572,7 @@ def main():
     address = f"127.0.0.1:{free_port()}"
     serve = os.environ.get("SANDBOX_BIN")
     command = [serve, "--listen", address, "--seed", "7"] if serve else [
-        BINARY, "sandbox", "--sandbox-listen", address]
+        BINARY, "sandbox", "--sandbox-listen", address, "--seed", "7"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         process.stdout.readline()
@@ -584,9 +597,9 @@ def main():
         test_metadata(ana, folder, file)
         test_sharing(ana, ben, folder, file)
         test_finding(ana, base, folder)
-        test_enterprise(ana, ada, network, base)
+        test_enterprise(ana, ada, network)
         test_parts(ana, base, folder)
-        test_events(ana, ada, judge, folder)
+        test_events(ana, ada, folder)
         test_webhooks(ana, folder)
         test_tokens(base, network)
         if document:
@@ -597,7 +610,8 @@ def main():
                 *methods, path = one.split()
                 wanted |= {(method, path) for method in methods}
             left = wanted - judge.asked
-            check(not left, f"the SDK asked all {len(wanted)} endpoints" + "".join(f"\n  {one}" for one in sorted(left)))
+            missed = "".join(f"\n  {one}" for one in sorted(left))
+            check(not left, f"the SDK asked all {len(wanted)} endpoints{missed}")
     finally:
         process.terminate()
         process.wait()
