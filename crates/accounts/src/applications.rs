@@ -102,7 +102,7 @@ impl Directory {
             None => None,
             Some(id) => {
                 let found = applications::find_of(&self.0.db, developer, id).await?;
-                let rule = "no application of yours has this id";
+                let rule = "names no application of yours";
                 Some(found.ok_or_else(|| Error::invalid("source", rule))?)
             }
         };

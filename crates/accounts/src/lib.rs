@@ -34,6 +34,8 @@ mod developers;
 mod directory;
 mod error;
 pub mod form;
+#[cfg(test)]
+mod fuzz;
 mod keys;
 mod lookup;
 mod rotate;

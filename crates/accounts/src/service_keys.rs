@@ -38,7 +38,7 @@ impl Directory {
         match service_keys::insert(&self.0.db, &row).await {
             Ok(()) => return Ok(row),
             Err(error) if error.is_taken() => {
-                let rule = "the application has a key for this service and access already";
+                let rule = "has a key of this application already, with the same access";
                 return Err(Error::invalid("service", rule));
             }
             Err(error) if error.is_gone() => self.0.keys.reload().await?,

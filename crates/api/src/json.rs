@@ -100,7 +100,7 @@ impl JsonBody {
         let value = match self.0.get(name) {
             None | Some(Value::Null) => return Ok(None),
             Some(Value::String(text)) if text.is_empty() => return Ok(None),
-            Some(Value::Number(number)) => number.as_i64(),
+            Some(Value::Number(number)) => number.as_i64().or_else(|| whole(number.as_f64()?)),
             Some(Value::String(text)) => text.trim().parse().ok(),
             Some(_) => None,
         };
@@ -118,6 +118,15 @@ impl JsonBody {
         let rule = "must be an ISO 8601 date or date-time";
         Timestamp::parse(&text).map(Some).ok_or_else(|| Problem::invalid(name, rule))
     }
+}
+
+/// The whole number that a client wrote as a fraction: `3600.0` is one in JSON.
+fn whole(number: f64) -> Option<i64> {
+    // Above 2^53 it cannot be told which one was meant.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let exact = number.fract() == 0.0 && number.abs() <= EXACT;
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole, and small enough")]
+    exact.then_some(number as i64)
 }
 
 impl FromRequest<App> for JsonBody {
@@ -206,5 +215,9 @@ mod tests {
         assert!(read.flag("bad").is_err());
         assert!(read.required_text("n").is_err());
         assert!(read.number("n", 0, 6).is_err());
+        let floats = body(r#"{"whole":3600.0,"half":0.5,"huge":1e300}"#);
+        assert_eq!(floats.number("whole", 0, 9_999).unwrap(), Some(3_600));
+        assert!(floats.number("half", 0, 9).is_err());
+        assert!(floats.number("huge", 0, i64::MAX).is_err());
     }
 }

@@ -17,6 +17,9 @@ pub mod caller;
 pub mod capabilities;
 pub mod cors;
 pub mod front;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod fuzz;
 mod health;
 pub mod housekeeping;
 pub mod json;

@@ -40,9 +40,6 @@ enum Looks {
 /// The states of tasks.
 const STATES: &[&str] = &["PENDING", "STARTED", "SUCCESS", "FAILURE", "REVOKED"];
 
-/// Parameters without which nothing can be done.
-const REQUIRED: &[&str] = &["q", "part_number"];
-
 /// One parameter: its name here and on the wire, where it stands, its looks, and a sentence.
 type Param = (&'static str, In, Looks, &'static str);
 
@@ -75,13 +72,19 @@ const PARAMS: &[Param] = &[
     ("verify", In::Query, Looks::Flag, "Tries the credential at the service first."),
     ("revoke", In::Query, Looks::Flag, "Also revokes the grant at the service."),
     ("apis", In::Query, Looks::Text, "Comma-separated APIs."),
-    ("app_id", In::Query, Looks::Text, "An application's id."),
+    ("app_id", In::Query, Looks::Sized(1, 64), "An application's id."),
     ("category", In::Query, Looks::Text, "A category of services."),
     ("overwrite", In::Query, Looks::Flag, "Replace what has the name, or keep both."),
     (
         "conflict",
         In::Query,
         Looks::Word(&["fail", "rename", "replace"]),
+        "What to do when the name is taken.",
+    ),
+    (
+        "conflict_for_folder",
+        In::Query,
+        Looks::Word(&["fail", "rename"]),
         "What to do when the name is taken.",
     ),
     ("conflict_if_exists", In::Query, Looks::Flag, "Refuse when the folder exists."),
@@ -190,8 +193,17 @@ fn looks(looks: Looks) -> Value {
     }
 }
 
+/// Describes a parameter. One that ends in `!` must be there.
 fn parameter(name: &str, place: In) -> Value {
-    let own = if name == "account_name" { "account" } else { name };
+    let (name, needed) = match name.strip_suffix('!') {
+        Some(name) => (name, true),
+        None => (name, place == In::Path),
+    };
+    let own = match name {
+        "account_name" => "account",
+        "conflict_for_folder" => "conflict",
+        name => name,
+    };
     let known = PARAMS.iter().find(|(known, at, ..)| *known == name && *at == place);
     let (form, about) = match known {
         Some((_, _, form, about)) => (looks(*form), *about),
@@ -202,9 +214,8 @@ fn parameter(name: &str, place: In) -> Value {
         In::Header => "header",
         In::Path => "path",
     };
-    let required = place == In::Path || (place == In::Query && REQUIRED.contains(&name));
     let mut parameter = json!({
-        "name": own, "in": word, "required": required, "description": about, "schema": form,
+        "name": own, "in": word, "required": needed, "description": about, "schema": form,
     });
     if let (Some((_, _, Looks::Words(_), _)), Value::Object(members)) = (known, &mut parameter) {
         members.insert("style".into(), "form".into());

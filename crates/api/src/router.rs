@@ -317,7 +317,7 @@ fn folders() -> Routes {
             "/v1/accounts/{account}/storage/folders",
             [post("createFolder", folders::create)
                 .says("Makes a folder.")
-                .takes(&["conflict_if_exists", "conflict"])
+                .takes(&["conflict_if_exists", "conflict_for_folder"])
                 .takes(SHOW)
                 .takes(WRITE)
                 .takes(ASK)
@@ -434,7 +434,7 @@ fn rest() -> Routes {
             "/v1/accounts/{account}/storage/search",
             [get("search", search::search)
                 .says("Files and folders that match, of one account or several.")
-                .takes(&["q", "parents"])
+                .takes(&["q!", "parents"])
                 .takes(OBJECTS)
                 .takes(ASK)
                 .lists::<Object>()],
@@ -509,9 +509,23 @@ fn later() -> Routes {
     }
     routes
         .any("subscriptions", later::of_account)
+        .with(reserved())
         .any("meetings", later::of_account)
         .any_at("/v1/meetings", later::of_application)
         .any_at("/v1/meetings/{*rest}", later::of_application)
         .any_at("/v1/events", later::of_application)
         .any_at("/v1/events/{*rest}", later::of_application)
+}
+
+/// Names of the API that nothing is behind yet (section 41), the log of webhooks (50.6) and the
+/// scheduler's pages (19.4).
+fn reserved() -> Routes {
+    let mut routes = Routes::default();
+    for noun in ["itsm", "helpdesk", "accounting", "objects", "sharing", "mappings"] {
+        routes = routes.any(noun, later::of_account);
+    }
+    routes
+        .any_at("/v1/meta/applications/{app}/webhooks/{webhook}/{*rest}", later::of_developer)
+        .any_at("/v1/applications/{app}/webhooks/{webhook}/{*rest}", later::of_developer)
+        .any_at("/m/{*rest}", later::of_public)
 }

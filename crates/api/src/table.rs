@@ -8,14 +8,15 @@ use crate::multipart::{self, handlers as parts};
 use crate::objects::File;
 use crate::public::{config, drop, link, upload};
 use crate::route::{Content, Endpoint, Routes, delete, get, patch, post, put};
-use crate::v1::{batch, tasks, tokens};
+use crate::v1::{batch, download, tasks, tokens};
 
 const OK: StatusCode = StatusCode::OK;
 const CREATED: StatusCode = StatusCode::CREATED;
 const PAGES: &[&str] = &["page", "page_size", "paging", "cursor"];
 const WRITE: &[&str] = &["Idempotency-Key", "X-Kloudless-Async"];
 const DROP: &[&str] = &["X-Drop-Account", "X-Drop-Folder", "X-Picker-Id", "X-Explorer-Id"];
-const PAGE: &[&str] = &["text/html"];
+/// What a link's page refuses with: a page, or JSON for direct links.
+const REFUSED: Content = Content::Bytes(&["text/html", "application/json"]);
 
 /// All of them.
 pub(crate) fn routes() -> Routes {
@@ -83,7 +84,7 @@ fn part_routes() -> Routes {
                     .gives::<multipart::Multipart>(OK),
                 put("putPart", parts::put)
                     .says("One part.")
-                    .takes(&["part_number"])
+                    .takes(&["part_number!"])
                     .bytes("application/octet-stream")
                     .gives::<multipart::PartAnswer>(OK),
                 delete("abortMultipart", parts::abort).says("Gives the upload up.").empties(),
@@ -223,28 +224,43 @@ fn public_routes() -> Routes {
                 get("showLink", link::show)
                     .says("The content of a direct link, the page of another.")
                     .takes(&["password", "Range", "If-None-Match", "If-Range"])
-                    .answers(OK, Content::Bytes(PAGE))
+                    .answers(OK, Content::Bytes(download::ANY))
                     .public(),
                 post("openLink", link::submit)
                     .says("The password of a link.")
-                    .answers(OK, Content::Bytes(PAGE))
+                    .answers(OK, Content::Bytes(&["text/html"]))
                     .public(),
-            ],
+            ]
+            .map(link_refusals),
         )
         .at(
             "/l/{link}/contents",
             [get("getLinkContents", link::contents)
                 .says("The content of a link.")
                 .takes(&["password", "Range", "If-None-Match", "If-Range"])
-                .answers(OK, Content::Bytes(&["application/octet-stream"]))
-                .public()],
+                .answers(OK, Content::Bytes(download::ANY))
+                .public()]
+            .map(link_refusals),
         )
+}
+
+/// How links refuse.
+fn link_refusals(endpoint: Endpoint) -> Endpoint {
+    const STATUSES: [StatusCode; 6] = [
+        StatusCode::BAD_REQUEST,
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        StatusCode::NOT_FOUND,
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::INTERNAL_SERVER_ERROR,
+    ];
+    STATUSES.into_iter().fold(endpoint, |endpoint, status| endpoint.answers(status, REFUSED))
 }
 
 fn widget(id: &'static str) -> Endpoint {
     get(id, config::retrieve)
         .says("The set-up of a widget.")
-        .takes(&["app_id", "origin"])
+        .takes(&["app_id!", "origin"])
         .gives::<config::WidgetConfig>(OK)
         .public()
 }

@@ -15,6 +15,9 @@ mod copy_tree;
 mod delete_tree;
 mod digest;
 pub mod filled;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod fuzz;
 pub mod gaps;
 mod hash;
 mod lend;

@@ -15,6 +15,10 @@ use crate::filled::Filled;
 const AT_ONCE: usize = 2;
 /// The longest side that is made, in pixels.
 const LONGEST_SIDE: u32 = 2_048;
+/// The most memory for a picture that is recoded, in bytes, and its longest side, in pixels. Services
+/// give previews of 1,024 pixels; some give the next larger one that they have.
+const RECODED_BYTES: u64 = 128 << 20;
+const RECODED_SIDE: u32 = 4_096;
 /// Formats that are read.
 const FORMATS: [ImageFormat; 5] =
     [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Bmp];
@@ -56,7 +60,18 @@ pub fn recoded(picture: &bytes::Bytes, media_type: &str) -> Result<bytes::Bytes>
         return Ok(picture.clone());
     }
     let undecodable = |error: image::ImageError| none("cannot be decoded").because(error);
-    let decoded = image::load_from_memory(picture).map_err(undecodable)?;
+    let reader = ImageReader::new(Cursor::new(picture)).with_guessed_format();
+    let mut reader = reader.map_err(|error| none("cannot be decoded").because(error))?;
+    if !reader.format().is_some_and(|format| FORMATS.contains(&format)) {
+        return Err(none("is no picture of a kind that is read here"));
+    }
+    // A few bytes can claim to be a picture of any size.
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(RECODED_BYTES);
+    limits.max_image_width = Some(RECODED_SIDE);
+    limits.max_image_height = Some(RECODED_SIDE);
+    reader.limits(limits);
+    let decoded = reader.decode().map_err(undecodable)?;
     let decoded = match wanted {
         ImageFormat::Png => decoded,
         _ => on_white(&decoded),
@@ -81,7 +96,7 @@ fn none(why: &str) -> Error {
     Error::not_found(format!("There is no preview: the file {why}."))
 }
 
-fn render(bytes: &[u8], pixels: u64, side: u32) -> Result<(Vec<u8>, &'static str)> {
+pub(crate) fn render(bytes: &[u8], pixels: u64, side: u32) -> Result<(Vec<u8>, &'static str)> {
     let undecodable = |error: image::ImageError| none("cannot be decoded").because(error);
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let mut reader = reader.map_err(|error| none("cannot be decoded").because(error))?;

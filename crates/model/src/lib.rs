@@ -2,6 +2,8 @@
 
 pub mod capability;
 pub mod content_hash;
+#[cfg(test)]
+mod fuzz;
 pub mod id;
 pub mod page;
 pub mod problem;

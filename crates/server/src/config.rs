@@ -170,15 +170,17 @@ fn find(
 fn read_file(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("The configuration file {} cannot be read", path.display()))?;
-    let table: toml::Table = toml::from_str(&text)
-        .with_context(|| format!("The configuration file {} is not TOML", path.display()))?;
+    read_text(&text, &path.display().to_string())
+}
+
+/// Reads the text of a configuration file; `path` names it in errors.
+pub(crate) fn read_text(text: &str, path: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let table: toml::Table = toml::from_str(text)
+        .with_context(|| format!("The configuration file {path} is not TOML"))?;
     let mut found = BTreeMap::new();
     for (name, value) in table {
         if !KEYS.iter().any(|key| key.name == name) {
-            bail!(
-                "{}: there is no setting \"{name}\". `tramontane config` lists them.",
-                path.display()
-            );
+            bail!("{path}: there is no setting \"{name}\". `tramontane config` lists them.");
         }
         found.insert(name.clone(), scalar(&value).with_context(|| name)?);
     }

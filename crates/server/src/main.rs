@@ -4,6 +4,8 @@
 
 mod commands;
 mod config;
+#[cfg(test)]
+mod fuzz;
 mod lifecycle;
 mod master_key;
 mod operations;

@@ -22,6 +22,9 @@
 mod cipher;
 mod error;
 mod jwt;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod fuzz;
 mod master;
 mod password;
 mod random;

@@ -50,6 +50,7 @@ pub(crate) struct NewLink {
     direct: Option<bool>,
     active: Option<bool>,
     password: Option<String>,
+    #[schema(format = DateTime)]
     expiration: Option<String>,
     #[schema(minimum = 1, maximum = 2_147_483_647)]
     max_downloads: Option<i64>,
@@ -62,6 +63,7 @@ pub(crate) struct LinkChange {
     direct: Option<bool>,
     active: Option<bool>,
     password: Option<String>,
+    #[schema(format = DateTime)]
     expiration: Option<String>,
     #[schema(minimum = 1, maximum = 2_147_483_647)]
     max_downloads: Option<i64>,

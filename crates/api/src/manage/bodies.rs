@@ -43,6 +43,7 @@ pub(crate) struct ApplicationChange {
     events_enabled: Option<bool>,
     keys_show_once: Option<bool>,
     require_pkce: Option<bool>,
+    #[schema(minimum = 60, maximum = 315_360_000)]
     token_lifetime: Option<i64>,
 }
 

@@ -3,7 +3,7 @@
 use axum::extract::Request;
 
 use crate::account::Account;
-use crate::caller::Known;
+use crate::caller::{Developer, Known};
 use crate::problem::{Answer, Problem};
 use tramontane_model::Code;
 
@@ -20,6 +20,11 @@ pub async fn of_account(account: Account, request: Request) -> Answer {
         "crm" => ("CRM", "crm.objects.write"),
         "email" => ("email", "email.messages.list"),
         "team" => ("teams", "team.users.list"),
+        "itsm" => ("IT service management", "core.raw"),
+        "helpdesk" => ("a help desk", "core.raw"),
+        "accounting" => ("accounting", "core.raw"),
+        "objects" | "mappings" => ("mapped objects", "core.raw"),
+        "sharing" => ("sharing beside links and permissions", "core.raw"),
         "meetings" => ("the meeting scheduler", "calendar.availability.read"),
         _ => ("activity", "events.changes.read"),
     };
@@ -35,6 +40,16 @@ pub async fn of_account(account: Account, request: Request) -> Answer {
 /// # Errors
 /// Always `not_implemented`.
 pub async fn of_application(_: Known, request: Request) -> Answer {
+    let text = format!("{} is not served yet.", request.uri().path());
+    let reason = Problem::new(Code::NotImplemented, text);
+    Err(reason.with_reason("events.changes.read", "connector_incomplete"))
+}
+
+/// What a developer may ask for one day.
+///
+/// # Errors
+/// Always `not_implemented`.
+pub async fn of_developer(_: Developer, request: Request) -> Answer {
     let text = format!("{} is not served yet.", request.uri().path());
     let reason = Problem::new(Code::NotImplemented, text);
     Err(reason.with_reason("events.changes.read", "connector_incomplete"))

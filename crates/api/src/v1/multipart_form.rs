@@ -3,7 +3,7 @@
 
 use axum::body::Body as HttpBody;
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
+use futures::{Stream, StreamExt as _, stream};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use multer::{Field, Multipart};
@@ -34,15 +34,23 @@ impl Form {
         let boundary = boundary.map_err(|_| {
             Problem::bad_request("The Content-Type names no boundary of the form's parts.")
         })?;
+        let pieces = incoming(app, body, None)?.into_stream();
+        let file_limit = app.limits().upload_body.unwrap_or(u64::MAX);
+        Ok(Self::of(pieces, boundary, app.spool().clone(), app.limits().json_body, file_limit))
+    }
+
+    /// The form in these pieces. Limits are in bytes.
+    pub(crate) fn of(
+        pieces: impl Stream<Item = tramontane_connector::Result<Bytes>> + Send + 'static,
+        boundary: String,
+        spool: Spool,
+        metadata_limit: usize,
+        file_limit: u64,
+    ) -> Self {
         // Whatever is missing at the end is put there. After a closing delimiter it is not looked at.
         let end = Bytes::from(format!("\r\n--{boundary}--\r\n"));
-        let pieces = incoming(app, body, None)?.into_stream().chain(stream::iter([Ok(end)]));
-        Ok(Self {
-            parts: Multipart::new(pieces, boundary),
-            spool: app.spool().clone(),
-            metadata_limit: app.limits().json_body,
-            file_limit: app.limits().upload_body.unwrap_or(u64::MAX),
-        })
+        let pieces = pieces.chain(stream::iter([Ok(end)]));
+        Self { parts: Multipart::new(pieces, boundary), spool, metadata_limit, file_limit }
     }
 
     /// The part named `file`.

@@ -142,7 +142,7 @@ fn show(grants: Vec<Permission>) -> Answer<Response> {
 }
 
 /// Reads a list of grants, a map of addresses to roles, or nothing.
-fn read(body: Value) -> Answer<Vec<PermissionChange>> {
+pub(crate) fn read(body: Value) -> Answer<Vec<PermissionChange>> {
     let changes: Vec<PermissionChange> = match body {
         Value::Null => Vec::new(),
         Value::Array(list) => list.into_iter().map(one).collect::<Answer<_>>()?,

@@ -131,7 +131,7 @@ fn show(all: Vec<Property>) -> Answer<Response> {
 }
 
 /// Reads the changes: a list of keys and values, `null` to delete.
-fn read(body: Value) -> Answer<BTreeMap<String, Option<String>>> {
+pub(crate) fn read(body: Value) -> Answer<BTreeMap<String, Option<String>>> {
     let items = match body {
         Value::Null => Vec::new(),
         Value::Array(items) => items,

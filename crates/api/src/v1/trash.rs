@@ -1,7 +1,8 @@
 //! The trash (wire API, section 48).
 
+use tramontane_connector::place::free_name;
 use tramontane_connector::storage::Trash;
-use tramontane_connector::{Conflict, EntryKind, EntryRef, Place, Storage as _};
+use tramontane_connector::{Conflict, EntryKind, EntryRef, Kind, Place, Storage as _};
 use tramontane_fill::Policy;
 use tramontane_model::{Code, Op, PageRequest, ResourceId};
 
@@ -14,6 +15,9 @@ use crate::query::Query;
 use crate::render::Render;
 use crate::v1::conflict;
 use crate::v1::upload::check_name;
+
+/// So many names are tried when what is restored is kept beside what is there.
+const MOST_NAMES: u32 = 100;
 
 fn part(account: &Account, op: Op) -> Answer<&dyn Trash> {
     let storage = account.storage_for(op)?;
@@ -75,14 +79,8 @@ async fn restore(
 ) -> Answer {
     account.require_everywhere()?;
     let of = read(account.param(param), Some(kind)).ok_or_else(|| Problem::not_found(param))?;
-    let how = match conflict::placing(query)? {
-        Policy::Replace => Conflict::Replace,
-        Policy::Fail => Conflict::Fail,
-        Policy::KeepBoth => {
-            let rule = "must be fail or replace when something is restored";
-            return Err(Problem::invalid("conflict", rule));
-        }
-    };
+    let policy = conflict::placing(query)?;
+    let how = if policy == Policy::Replace { Conflict::Replace } else { Conflict::Fail };
     let name = body.text("name")?;
     if let Some(name) = &name {
         check_name(name)?;
@@ -93,8 +91,9 @@ async fn restore(
     };
     let trash = part(account, Op::TrashRestore)?;
     let cx = account.cx();
+    let beside = policy == Policy::KeepBoth;
     let to = match (parent, name) {
-        (None, None) => None,
+        (None, None) if !beside => None,
         (Some(parent), Some(name)) => Some(Place::new(parent, name)),
         (parent, name) => {
             let trashed = find(trash, &cx, &of).await?;
@@ -105,8 +104,32 @@ async fn restore(
             Some(Place::new(parent, name.unwrap_or(trashed.name)))
         }
     };
-    let entry = trash.restore(&cx, &of, to.as_ref(), how).await?;
+    let entry = match &to {
+        Some(to) if beside => restore_beside(trash, &cx, &of, to).await?,
+        to => trash.restore(&cx, &of, to.as_ref(), how).await?,
+    };
     made(false, &Render::new(account, query)?.one(entry).await?)
+}
+
+/// Restores under the first name that is free, as section 10 counts them. The service decides whether
+/// a name is: nothing is looked up before.
+async fn restore_beside(
+    trash: &dyn Trash,
+    cx: &tramontane_connector::Cx,
+    of: &EntryRef,
+    to: &Place,
+) -> Answer<tramontane_connector::Entry> {
+    let mut at = to.clone();
+    for number in 1..=MOST_NAMES {
+        match trash.restore(cx, of, Some(&at), Conflict::Fail).await {
+            Err(error) if matches!(error.kind, Kind::Conflict(_)) => {
+                at.name = free_name(&to.name, number, of.kind == EntryKind::Folder);
+            }
+            done => return Ok(done?),
+        }
+    }
+    let text = format!("The first {MOST_NAMES} names beside \"{}\" are taken.", to.name);
+    Err(Problem::new(Code::NamingConflict, text))
 }
 
 async fn find(

@@ -403,6 +403,20 @@ async fn deleted_files_are_in_the_trash_and_come_back() {
     let gone = drive.house.delete(&format!("{path}?permanent=true")).key().send().await;
     assert_eq!(gone.status, 204);
     assert_eq!(drive.get("/trash").await.json()["count"], 0);
+    // `conflict` applies here as everywhere (section 44).
+    let first = drive.file("d.txt", "old").await;
+    drive.house.delete(&format!("{}/files/{first}", drive.base)).key().send().await;
+    drive.file("d.txt", "new").await;
+    let restore = |word: &str| format!("/files/{first}/restore{word}");
+    let refused = drive.post(&restore(""), json!({})).await;
+    assert_eq!(refused.problem(), (409, "naming_conflict".into()));
+    let beside = drive.post(&restore("?conflict=rename"), json!({})).await;
+    assert_eq!(
+        (beside.status.as_u16(), &beside.json()["name"]),
+        (200, &json!("d (1).txt")),
+        "{}",
+        beside.text()
+    );
     let id = drive.file("c.txt", "c").await;
     drive.house.delete(&format!("{}/files/{id}", drive.base)).key().send().await;
     let purged = drive.house.delete(&format!("{}/trash/{id}", drive.base)).key().send().await;

@@ -2,6 +2,8 @@
 
 mod disk;
 mod fault;
+#[cfg(test)]
+mod fuzz;
 mod path;
 mod storage;
 mod upload;

@@ -5,6 +5,9 @@ mod client;
 mod copy;
 mod delete;
 mod fault;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod fuzz;
 mod learned;
 mod list;
 mod operations;

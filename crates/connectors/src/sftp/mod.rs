@@ -1,6 +1,9 @@
 //! SFTP: files over SSH.
 
 mod fault;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod fuzz;
 mod link;
 mod path;
 mod storage;

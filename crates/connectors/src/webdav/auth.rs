@@ -188,7 +188,7 @@ impl Challenge {
     }
 
     /// As the Digest library has it. Read here and not there, because it cannot read what is not ASCII.
-    fn digest(&self) -> Option<Box<WwwAuthenticateHeader>> {
+    pub(super) fn digest(&self) -> Option<Box<WwwAuthenticateHeader>> {
         if !self.is("digest") {
             return None;
         }

@@ -5,6 +5,9 @@ mod auth;
 mod cloud;
 mod dav;
 mod fault;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod fuzz;
 mod identify;
 mod listing;
 mod path;

@@ -32,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("sandbox", &["model"]),
+    ("fuzz", &[]),
     ("testkit", &["model", "connector", "wire", "fill", "connectors", "sandbox"]),
 ];
 
