@@ -139,7 +139,7 @@ pub(super) async fn multistatus(
 }
 
 /// As [`multistatus`], from bytes that are all there.
-fn parse_whole(bytes: &[u8], each: &mut impl FnMut(Item) -> Result<()>) -> Result<()> {
+pub(super) fn parse_whole(bytes: &[u8], each: &mut impl FnMut(Item) -> Result<()>) -> Result<()> {
     let mut reader = NsReader::from_reader(bytes);
     let mut builder = Builder::default();
     while !builder.done {
