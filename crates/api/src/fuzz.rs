@@ -144,6 +144,7 @@ fuzz!(
         "for=192.0.2.60;proto=https;host=tramontane.example.com, for=\"[2001:db8::1]:47\"",
         "203.0.113.7, 10.0.0.1",
         "example.com:8443",
+        "example.com:844x",
         "for=_hidden;host=\"a b\"",
     ],
     |data| {

@@ -170,7 +170,10 @@ impl Told {
 
 fn is_host(text: &str) -> bool {
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-    (1..=300).contains(&text.len()) && text.bytes().all(fine)
+    (1..=300).contains(&text.len())
+        && text.bytes().all(fine)
+        // What is no host with a port cannot stand in the URLs of an answer.
+        && url::Url::parse(&format!("http://{text}/")).is_ok()
 }
 
 #[cfg(test)]
