@@ -21,10 +21,10 @@
 
 mod cipher;
 mod error;
-mod jwt;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod fuzz;
+mod jwt;
 mod master;
 mod password;
 mod random;
