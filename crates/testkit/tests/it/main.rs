@@ -3,6 +3,7 @@
 
 mod boxcloud;
 mod dropbox;
+mod dropbox_faults;
 mod faults;
 mod gdrive;
 mod gdrive_scenes;
