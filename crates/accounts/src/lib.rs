@@ -8,7 +8,7 @@
 //!   - developers: first run, meta tokens (`developers.rs`); applications and API keys
 //!     (`applications.rs`); sites, service keys and locations through `store` with the ids that
 //!     [`Directory::application`] has checked.
-//!   - connecting by a form: [`Directory::connect`] (`connect.rs`), fields to settings in [`form`];
+//!   - connecting: our OAuth server and the steps of the connect page in [`handshake`]; by a form: [`Directory::connect`] (`connect.rs`), fields to settings in [`form`];
 //!   - accounts: import, list, change, delete, credentials (`account.rs`); tokens (`tokens.rs`).
 //! - OAuth at services: [`upstream::Grants`] connects, refreshes and gives back (`upstream/`);
 //! - [`Keys`]: the live key ring: loading, first creation, reloading, rotation, tidying (`keys.rs`,
@@ -36,6 +36,7 @@ mod error;
 pub mod form;
 #[cfg(test)]
 mod fuzz;
+pub mod handshake;
 mod keys;
 mod lookup;
 mod rotate;

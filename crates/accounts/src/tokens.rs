@@ -61,6 +61,7 @@ impl Directory {
             created: self.now(),
             expires: new.expires,
             revoked: None,
+            family: None,
         };
         if !tokens::insert(&self.0.db, application, &row).await? {
             return Err(Error::NotFound("account"));
@@ -78,13 +79,18 @@ impl Directory {
         Ok((tokens::list(&self.0.db, account.number(), slice).await?, total))
     }
 
-    /// Revokes an account's token by its id. Check first that the account is the caller's.
+    /// Revokes an account's token by its id, and with it all that the same authorization gave. Check
+    /// first that the account is the caller's.
     ///
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn revoke_token(&self, account: AccountId, id: &str) -> Result<()> {
         let revoked = tokens::revoke(&self.0.db, account.number(), id, self.now()).await?;
-        self.0.token_by_hash.forget(&revoked.ok_or(Error::NotFound("token"))?);
+        let (hash, family) = revoked.ok_or(Error::NotFound("token"))?;
+        self.0.token_by_hash.forget(&hash);
+        if let Some(family) = family {
+            self.end_family(&family).await?;
+        }
         Ok(())
     }
 }

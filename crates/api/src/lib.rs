@@ -15,6 +15,7 @@ mod asked;
 pub mod call;
 pub mod caller;
 pub mod capabilities;
+mod connect;
 pub mod cors;
 pub mod front;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod links;
 pub mod listen;
 mod manage;
 mod multipart;
+mod oauth;
 pub mod objects;
 pub mod openapi;
 pub mod paging;

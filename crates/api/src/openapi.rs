@@ -110,6 +110,18 @@ const PARAMS: &[Param] = &[
     ("link_options", In::Query, Looks::Text, "Options of the link, as JSON."),
     ("part_number", In::Query, Looks::Number(1, 10_000), "Which part."),
     ("state", In::Query, Looks::Word(STATES), "Only tasks in this state."),
+    ("client_id", In::Query, Looks::Text, "The application's id."),
+    ("response_type", In::Query, Looks::Word(&["code", "token"]), "What comes at the end."),
+    ("redirect_uri", In::Query, Looks::Text, "A registered URI, or urn:ietf:wg:oauth:2.0:oob."),
+    ("scope", In::Query, Looks::Text, "What may be connected; any by default."),
+    ("oauth_state", In::Query, Looks::Text, "Returned as it is."),
+    ("form_data", In::Query, Looks::Text, "JSON object that fills forms beforehand."),
+    ("custom_properties", In::Query, Looks::Text, "JSON object of strings for the account."),
+    ("request_id", In::Query, Looks::Text, "Echoed in the message of a pop-up."),
+    ("code_challenge", In::Query, Looks::Text, "The PKCE challenge."),
+    ("code_challenge_method", In::Query, Looks::Word(&["S256"]), "How it was made."),
+    ("access", In::Query, Looks::Text, "The access list of the token."),
+    ("connect_link", In::Query, Looks::Text, "A connect link, in place of everything else."),
     (
         "status",
         In::Query,
@@ -202,6 +214,7 @@ fn parameter(name: &str, place: In) -> Value {
     let own = match name {
         "account_name" => "account",
         "conflict_for_folder" => "conflict",
+        "oauth_state" => "state",
         name => name,
     };
     let known = PARAMS.iter().find(|(known, at, ..)| *known == name && *at == place);

@@ -3,8 +3,10 @@
 
 use http::StatusCode;
 
+use crate::connect::{assets, chooser, form};
 use crate::links;
 use crate::multipart::{self, handlers as parts};
+use crate::oauth;
 use crate::objects::File;
 use crate::public::{config, drop, link, upload};
 use crate::route::{Content, Endpoint, Routes, delete, get, patch, post, put};
@@ -170,14 +172,80 @@ fn token_routes() -> Routes {
                 get("verifyToken", tokens::verify)
                     .says("Whose token this is.")
                     .gives::<tokens::Verified>(OK),
-                post("createOauthToken", crate::v1::later::of_public)
-                    .says("Not served yet.")
+                post("createOauthToken", oauth::token::give)
+                    .says("Exchanges an authorization code or a refresh token.")
+                    .json::<oauth::token::OauthTokenRequest>()
+                    .bytes("application/x-www-form-urlencoded")
+                    .gives::<oauth::token::OauthToken>(OK)
                     .public(),
             ],
         )
-        .any_at("/v1/oauth", crate::v1::later::of_public)
-        .any_at("/v1/oauth/{*rest}", crate::v1::later::of_public)
-        .any_at("/v1/connect_links", crate::v1::later::of_public)
+        .with(connect_routes())
+        .with(connect_pages())
+}
+
+fn connect_routes() -> Routes {
+    Routes::default()
+        .at(
+            "/v1/oauth/revoke",
+            [post("revokeOauthToken", oauth::token::revoke)
+                .says("Ends a token and all that was given with it (RFC 7009).")
+                .json::<oauth::token::OauthTokenNamed>()
+                .bytes("application/x-www-form-urlencoded")
+                .answers(OK, Content::Nothing)
+                .public()],
+        )
+        .at(
+            "/v1/oauth/introspect",
+            [post("introspectOauthToken", oauth::token::introspect)
+                .says("What a token is (RFC 7662).")
+                .json::<oauth::token::OauthTokenNamed>()
+                .bytes("application/x-www-form-urlencoded")
+                .gives::<oauth::token::Introspected>(OK)
+                .public()],
+        )
+        .at(
+            "/.well-known/oauth-authorization-server",
+            [get("getOauthServer", oauth::metadata::retrieve)
+                .says("What this OAuth server is (RFC 8414).")
+                .gives::<oauth::metadata::OauthServer>(OK)
+                .public()],
+        )
+        .at(
+            "/v1/connect_links",
+            [post("createConnectLink", oauth::links::create)
+                .says("Makes a one-time URL with which one end user connects an account.")
+                .json::<oauth::links::NewConnectLink>()
+                .gives::<oauth::links::ConnectLink>(CREATED)],
+        )
+        .at(
+            "/v1/oauth",
+            [get("authorize", oauth::authorize::begin)
+                .says("Begins the connect handshake in a browser.")
+                .takes(&["client_id!", "response_type", "redirect_uri", "scope", "oauth_state"])
+                .takes(&["form_data", "custom_properties", "origin", "request_id"])
+                .takes(&["code_challenge", "code_challenge_method", "access", "connect_link"])
+                .answers(StatusCode::FOUND, Content::Nothing)
+                .answers(OK, Content::Bytes(&["text/html"]))
+                .public()],
+        )
+}
+
+/// Pages that only browsers meet, on their way through the handshake.
+fn connect_pages() -> Routes {
+    let gone = || get("oldEntry", oauth::metadata::gone);
+    Routes::default()
+        .unlisted("/v1/oauth/callback", [get("oauthCallback", oauth::callback::receive)])
+        .unlisted("/connect/{session}", [get("connectPage", chooser::show)])
+        .unlisted("/connect/{session}/cancel", [post("connectCancel", chooser::cancel)])
+        .unlisted(
+            "/connect/{session}/{service}",
+            [get("connectService", chooser::choose), post("connectForm", form::submit)],
+        )
+        .unlisted("/static/connect/{file}", [get("connectAsset", assets::serve)])
+        .unlisted("/static/iexd.html", [get("connectRelay", assets::relay)])
+        .unlisted("/services", [gone()])
+        .unlisted("/services/{*name}", [gone()])
 }
 
 fn public_routes() -> Routes {

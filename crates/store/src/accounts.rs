@@ -315,6 +315,8 @@ pub(crate) async fn delete_in(
     for text in [
         "DELETE FROM grants WHERE account = $1",
         "DELETE FROM credentials WHERE account = $1",
+        "DELETE FROM authorization_codes WHERE account = $1",
+        "DELETE FROM refresh_tokens WHERE account = $1",
         "DELETE FROM links WHERE account = $1",
         "DELETE FROM upload_locations WHERE account = $1",
         "DELETE FROM multipart_parts WHERE session IN \

@@ -182,6 +182,7 @@ pub async fn delete(
         "DELETE FROM service_keys WHERE application = $1",
         "DELETE FROM upload_locations WHERE application = $1",
         "DELETE FROM webhooks WHERE application = $1",
+        "DELETE FROM connect_sessions WHERE application = $1",
     ] {
         statement(text).bind(id).execute(&mut *tx).await?;
     }

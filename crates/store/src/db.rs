@@ -54,6 +54,7 @@ static DRIVERS: Once = Once::new();
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
     (2, "grants", include_str!("../migrations/0002_grants.sql")),
+    (3, "connect", include_str!("../migrations/0003_connect.sql")),
 ];
 
 impl Db {

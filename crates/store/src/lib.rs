@@ -15,6 +15,8 @@
 
 pub mod accounts;
 pub mod applications;
+pub mod authorizations;
+pub mod connect_sessions;
 pub mod credentials;
 pub mod data_keys;
 mod db;

@@ -4,9 +4,11 @@ use tramontane_model::Timestamp;
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::{idempotency, request_log, spent, tokens, usage};
+use crate::{authorizations, connect_sessions, idempotency, request_log, spent, tokens, usage};
 
 const BATCH: i64 = 5_000;
+/// Seconds that an ended authorization code is remembered: its reuse is noticed for so long.
+const ENDED_CODES: i64 = 86_400;
 
 /// How long rows are kept.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,8 @@ pub async fn sweep(db: &Db, now: Timestamp, keep: &Retention) -> Result<u64> {
     let mut gone = spent::prune(db, now.micros()).await?;
     gone += idempotency::prune(db, now.micros()).await?;
     gone += tokens::prune(db, before(keep.ended_tokens)).await?;
+    gone += connect_sessions::prune(db, now.micros()).await?;
+    gone += authorizations::prune(db, before(ENDED_CODES), now.micros()).await?;
     let mut day = Timestamp::from_micros(before(keep.active_accounts)).to_string();
     day.truncate(10);
     gone += usage::prune_accounts(db, &day).await?;

@@ -1,6 +1,6 @@
 //! Tokens of accounts: what an application's pages show to open one account.
 
-use crate::db::Db;
+use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::record::{Slice, record, select, statement};
 
@@ -25,16 +25,26 @@ record! {
         pub expires: Option<i64>,
         /// When it was revoked.
         pub revoked: Option<i64>,
+        /// What it was given together with: one authorization's tokens end together.
+        pub family: Option<String>,
     }
 }
 
 /// Adds a token, when the application has the account; `false` when not.
 pub async fn insert(db: &Db, application: &str, row: &Token) -> Result<bool> {
+    let mut tx = db.begin().await?;
+    let done = insert_in(&mut tx, application, row).await?;
+    tx.commit().await?;
+    Ok(done)
+}
+
+/// As [`insert`], as part of a larger step.
+pub(crate) async fn insert_in(tx: &mut Tx, application: &str, row: &Token) -> Result<bool> {
     let done = statement(
         "INSERT INTO account_tokens \
-         (id, account, hash, access, scope, label, created, expires, revoked) \
-         SELECT $1, accounts.id, $3, $4, $5, $6, $7, $8, $9 FROM accounts \
-         WHERE accounts.id = $2 AND accounts.application = $10 AND accounts.deleted IS NULL",
+         (id, account, hash, access, scope, label, created, expires, revoked, family) \
+         SELECT $1, accounts.id, $3, $4, $5, $6, $7, $8, $9, $10 FROM accounts \
+         WHERE accounts.id = $2 AND accounts.application = $11 AND accounts.deleted IS NULL",
     )
     .bind(row.id.as_str())
     .bind(row.account)
@@ -45,8 +55,9 @@ pub async fn insert(db: &Db, application: &str, row: &Token) -> Result<bool> {
     .bind(row.created)
     .bind(row.expires)
     .bind(row.revoked)
+    .bind(row.family.as_deref())
     .bind(application)
-    .execute(db.writer())
+    .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -78,18 +89,23 @@ pub async fn count(db: &Db, account: i64) -> Result<i64> {
     Ok(count)
 }
 
-/// Revokes an account's token; gives its hash, so that caches can drop it.
-pub async fn revoke(db: &Db, account: i64, id: &str, now: i64) -> Result<Option<String>> {
-    let row: Option<(String,)> = sqlx::query_as(
+/// Revokes an account's token; gives its hash, so that caches can drop it, and its family.
+pub async fn revoke(
+    db: &Db,
+    account: i64,
+    id: &str,
+    now: i64,
+) -> Result<Option<(String, Option<String>)>> {
+    let row: Option<(String, Option<String>)> = sqlx::query_as(
         "UPDATE account_tokens SET revoked = $3 \
-         WHERE account = $1 AND id = $2 AND revoked IS NULL RETURNING hash",
+         WHERE account = $1 AND id = $2 AND revoked IS NULL RETURNING hash, family",
     )
     .bind(account)
     .bind(id)
     .bind(now)
     .fetch_optional(db.writer())
     .await?;
-    Ok(row.map(|(hash,)| hash))
+    Ok(row)
 }
 
 /// Deletes tokens that ended or were revoked before `before`; gives how many.

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::{Manager, values, views};
 use crate::answer;
+use crate::connect::theme;
 use crate::json::JsonBody;
 use crate::problem::{Answer, Problem};
 use crate::state::App;
@@ -106,6 +107,9 @@ impl Changes {
             let value = body.flag("require_pkce")?.filter(|on| *on);
             settings.push(("require_pkce", value.map(Value::from)));
         }
+        if body.has(theme::THEME) {
+            settings.push((theme::THEME, colours(body)?));
+        }
         let events = body.flag("events_enabled")?;
         Ok(Self {
             name: body.text("name")?,
@@ -151,6 +155,29 @@ impl Changes {
             }
         }
     }
+}
+
+/// `connect_theme`: the colours of the connect page; `null` takes them back.
+fn colours(body: &JsonBody) -> Answer<Option<Value>> {
+    let bad = || {
+        let rule =
+            format!("must be an object of colours like #0b5fc4: {}", theme::COLOURS.join(", "));
+        Problem::invalid(theme::THEME, rule)
+    };
+    let Some(Value::Object(given)) = body.get(theme::THEME) else {
+        return if body.get(theme::THEME).is_some_and(Value::is_null) {
+            Ok(None)
+        } else {
+            Err(bad())
+        };
+    };
+    for (name, value) in given {
+        let colour = value.as_str().and_then(theme::Colour::parse);
+        if !theme::COLOURS.contains(&name.as_str()) || colour.is_none() {
+            return Err(bad());
+        }
+    }
+    Ok(Some(Value::Object(given.clone())).filter(|_| !given.is_empty()))
 }
 
 fn text(body: &JsonBody, member: &str) -> Answer<Option<String>> {

@@ -45,6 +45,20 @@ pub(crate) struct ApplicationChange {
     require_pkce: Option<bool>,
     #[schema(minimum = 60, maximum = 315_360_000)]
     token_lifetime: Option<i64>,
+    connect_theme: Option<ConnectTheme>,
+}
+
+/// The colours of the connect page; `null` takes them back.
+#[derive(ToSchema)]
+pub(crate) struct ConnectTheme {
+    #[schema(pattern = "^#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$")]
+    accent: String,
+    #[schema(pattern = "^#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$")]
+    accent_dark: String,
+    #[schema(pattern = "^#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$")]
+    ground: String,
+    #[schema(pattern = "^#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$")]
+    ground_dark: String,
 }
 
 /// What a token or a key may do, by API and verb; `@` and an id limit it to a folder.

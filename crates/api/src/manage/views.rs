@@ -72,6 +72,9 @@ pub(crate) struct Application {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     client_secret_set: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    connect_theme: Option<Value>,
 }
 
 pub(crate) fn application(base: &str, row: &tramontane_accounts::Application) -> Application {
@@ -95,6 +98,7 @@ pub(crate) fn application(base: &str, row: &tramontane_accounts::Application) ->
         require_pkce: setting("require_pkce").and_then(Value::as_bool).unwrap_or(false),
         token_lifetime: setting("token_lifetime").and_then(Value::as_i64),
         client_secret_set: setting(CLIENT_SECRET).is_some(),
+        connect_theme: setting(crate::connect::theme::THEME).cloned(),
     }
 }
 

@@ -29,6 +29,10 @@ use limit::{Limit, counted};
 const LINKS_A_MINUTE: u32 = 300;
 /// Requests of one address to drop endpoints in a minute: at 5 MiB a chunk, 50 MB a second.
 const DROPS_A_MINUTE: u32 = 600;
+/// Requests of one address to the connect pages in a minute.
+const CONNECTS_A_MINUTE: u32 = 120;
+/// Credentials that one address may try on connect forms in ten minutes.
+const TRIES_IN_TEN_MINUTES: u32 = 60;
 /// Wrong passwords for one link from one address in ten minutes.
 const WRONG_PASSWORDS: u32 = 10;
 /// Password hashes computed at once: each takes a core and 20 MB for a while.
@@ -39,6 +43,8 @@ const HASHES_AT_ONCE: usize = 2;
 pub(crate) struct Public {
     links: Limit<IpAddr>,
     drops: Limit<IpAddr>,
+    connects: Limit<IpAddr>,
+    tries: Limit<IpAddr>,
     wrong: Limit<(String, IpAddr)>,
     hashing: Arc<Semaphore>,
 }
@@ -48,6 +54,8 @@ impl Default for Public {
         Self {
             links: Limit::new(LINKS_A_MINUTE, 60),
             drops: Limit::new(DROPS_A_MINUTE, 60),
+            connects: Limit::new(CONNECTS_A_MINUTE, 60),
+            tries: Limit::new(TRIES_IN_TEN_MINUTES, 600),
             wrong: Limit::new(WRONG_PASSWORDS, 600),
             hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
         }
@@ -61,6 +69,10 @@ pub(crate) enum Place {
     Links,
     /// Drop endpoints and widget set-up.
     Drops,
+    /// Connect pages.
+    Connect,
+    /// Credentials tried on connect pages.
+    Tries,
 }
 
 /// Counts a request against the limit of its address.
@@ -71,6 +83,8 @@ pub(crate) fn admit(app: &App, call: &Call, place: Place) -> Answer<()> {
     let limit = match place {
         Place::Links => &app.public().links,
         Place::Drops => &app.public().drops,
+        Place::Connect => &app.public().connects,
+        Place::Tries => &app.public().tries,
     };
     limit.take(counted(call.client), app.now()).map_err(too_many)
 }

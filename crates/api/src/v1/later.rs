@@ -55,7 +55,7 @@ pub async fn of_developer(_: Developer, request: Request) -> Answer {
     Err(reason.with_reason("events.changes.read", "connector_incomplete"))
 }
 
-/// The connect handshake and its relatives: they need no credential to be told.
+/// Pages that come later: they need no credential to be told.
 ///
 /// # Errors
 /// Always `not_implemented`.

@@ -107,23 +107,14 @@ pub async fn retrieve(
     ok(&view(&call, connector.as_ref(), full))
 }
 
-/// `GET /static/services/{file}`: a plain sign with the service's first letters.
+/// `GET /static/services/{file}`: the service's mark, drawn by us.
 ///
 /// # Errors
 /// `not_found`.
 pub async fn logo(State(app): State<App>, Path(file): Path<String>) -> Answer {
     let name = file.strip_suffix(".svg").unwrap_or(&file);
     let connector = app.registry().get(name).ok_or_else(|| Problem::not_found("picture"))?;
-    let friendly = connector.descriptor().friendly_name;
-    let letters: String = friendly.chars().filter(char::is_ascii_alphanumeric).take(2).collect();
-    // The colour is the name's own, so that services can be told apart.
-    let hue = name.bytes().fold(0u32, |sum, byte| (sum * 31 + u32::from(byte)) % 360);
-    let svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 64 64\" role=\"img\">\
-         <rect width=\"64\" height=\"64\" rx=\"12\" fill=\"hsl({hue},55%,40%)\"/>\
-         <text x=\"32\" y=\"41\" font-family=\"sans-serif\" font-size=\"26\" font-weight=\"600\" \
-         fill=\"#fff\" text-anchor=\"middle\">{letters}</text></svg>"
-    );
+    let svg = crate::connect::marks::svg(name, connector.descriptor().friendly_name);
     let mut response = Response::new(Body::from(svg));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/svg+xml"));

@@ -1,6 +1,7 @@
 //! The API over a service in memory, asked as clients ask it.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod connect;
 mod faults;
 mod files;
 mod folders;
@@ -8,7 +9,9 @@ mod house;
 mod idempotency;
 mod links;
 mod listing;
+mod login;
 mod management;
+mod oauth;
 mod raw;
 mod reads;
 mod refusals;

@@ -80,18 +80,3 @@ async fn a_token_is_verified_and_a_bad_one_is_exactly_400() {
     }
     assert_eq!(house.get("/v1/oauth/token").send().await.problem(), (403, "forbidden".into()));
 }
-
-#[tokio::test]
-async fn the_rest_of_the_handshake_says_that_it_comes_later() {
-    let house = House::new().await;
-    for path in
-        ["/v1/oauth?client_id=x", "/v1/oauth/callback", "/v1/oauth/revoke", "/v1/connect_links"]
-    {
-        assert_eq!(
-            house.post(path).send().await.problem(),
-            (501, "not_implemented".into()),
-            "{path}"
-        );
-    }
-    assert_eq!(house.post("/v1/oauth/token").send().await.problem().0, 501);
-}

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod applications;
+mod connect;
 mod data_keys;
 mod db;
 mod journal;

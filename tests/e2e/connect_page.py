@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""The hosted connect page in a real browser: headless Chromium against a running server with the sandbox and a real
+WebDAV server. Writes screenshots to the folder that TRAMONTANE_SHOTS names, when it does."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from house import ROOT, House, check, free_port, upstream
+
+PACKAGES = ["playwright-core@1.56.1", "axe-core@4.11.0"]
+
+
+def node_modules():
+    """Installs the pinned packages once, beside the test servers' state."""
+    state = Path(os.environ.get("TRAMONTANE_UPSTREAMS") or ROOT / ".upstreams")
+    folder = state / "node" / "connect-page"
+    done = folder / ".installed"
+    if not done.exists() or done.read_text() != " ".join(PACKAGES):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "package.json").write_text("{}")
+        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent", *PACKAGES], cwd=folder, check=True)
+        done.write_text(" ".join(PACKAGES))
+    return folder
+
+
+def chromium():
+    """Debian's Chromium, installed when it is missing."""
+    found = shutil.which("chromium")
+    if not found:
+        subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", "chromium", "fonts-noto-cjk"],
+                       check=True, stdout=subprocess.DEVNULL, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
+        found = shutil.which("chromium")
+    return found
+
+
+def main():
+    packages, browser = node_modules(), chromium()
+    dav = upstream("TRAMONTANE_TEST_WEBDAV")
+    with House(allow_addresses="127.0.0.0/8", sandbox="true", sandbox_listen=f"127.0.0.1:{free_port()}") as house:
+        # The first start shows the meta token and makes an application; the tests use that one.
+        meta = re.search(r"tmm_[A-Za-z0-9_-]+", house.log.read_text()).group(0)
+        listed = house.ask("GET", "/v1/meta/applications", token=meta).json["objects"]
+        application = next(one["id"] for one in listed if one["id"] != house.application)
+        key = re.search(r"tmk_[A-Za-z0-9_-]+", house.log.read_text()).group(0)
+        facts = {"base": house.base, "application": application, "key": key, "meta": meta, "dav": dav,
+                 "browser": browser, "packages": str(packages), "shots": os.environ.get("TRAMONTANE_SHOTS")}
+        script = Path(__file__).with_name("connect_page.mjs")
+        done = subprocess.run(["node", str(script), json.dumps(facts)])
+        check(done.returncode == 0, "the connect page does in a browser what it should")
+
+
+main()
