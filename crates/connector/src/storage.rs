@@ -128,6 +128,13 @@ pub trait Storage: Send + Sync {
     /// The id of the account's root folder.
     fn root(&self, account: &Account) -> NativeId;
 
+    /// Whether the service takes this name, where [`crate::NameRules`] cannot say it: names that it keeps
+    /// for itself, characters that a name may not begin with. Names that it does not take are refused as
+    /// `Invalid` by whatever writes. No call to the service.
+    fn takes_name(&self, _account: &Account, _name: &str) -> bool {
+        true
+    }
+
     /// The entry, or `NotFound`; also when it is of the other kind than `of.kind`.
     async fn get(&self, cx: &Cx, of: &EntryRef) -> Result<Entry>;
 

@@ -3,6 +3,7 @@
 pub mod boxcloud;
 pub mod dropbox;
 pub mod gdrive;
+pub mod graph;
 pub mod local;
 pub mod s3;
 pub mod sftp;
@@ -21,6 +22,9 @@ pub fn all(bases: &Bases) -> Result<Vec<Arc<dyn Connector>>> {
         Arc::new(boxcloud::BoxCloud::new(bases)?),
         Arc::new(dropbox::Dropbox::new(bases)?),
         Arc::new(gdrive::Gdrive::new(bases)?),
+        Arc::new(graph::Graph::onedrive(bases)?),
+        Arc::new(graph::Graph::onedrivebiz(bases)?),
+        Arc::new(graph::Graph::sharepoint(bases)?),
         Arc::new(local::Local::default()),
         Arc::new(s3::S3::amazon()),
         Arc::new(s3::S3::compatible()),

@@ -153,6 +153,10 @@ impl Storage for Filled {
         self.native.root(account)
     }
 
+    fn takes_name(&self, account: &Account, name: &str) -> bool {
+        self.native.takes_name(account, name)
+    }
+
     async fn get(&self, cx: &Cx, of: &EntryRef) -> Result<Entry> {
         self.native.get(cx, of).await
     }

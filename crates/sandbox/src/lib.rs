@@ -16,6 +16,7 @@ mod control;
 mod dropbox;
 mod faults;
 mod gdrive;
+mod graph;
 mod issuer;
 mod page;
 mod people;

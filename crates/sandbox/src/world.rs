@@ -226,9 +226,11 @@ impl Drop for Running {
 
 /// Every service there is: one line each, in its own folder.
 fn services(lent: &Lent) -> Vec<Service> {
-    vec![
+    let mut all = vec![
         crate::boxcloud::service(lent),
         crate::dropbox::service(lent),
         crate::gdrive::service(lent),
-    ]
+    ];
+    all.extend(crate::graph::services(lent));
+    all
 }

@@ -107,6 +107,10 @@ impl Storage for Masked {
         self.inner.root(account)
     }
 
+    fn takes_name(&self, account: &Account, name: &str) -> bool {
+        self.inner.takes_name(account, name)
+    }
+
     async fn get(&self, cx: &Cx, of: &EntryRef) -> Result<Entry> {
         self.inner.get(cx, of).await
     }

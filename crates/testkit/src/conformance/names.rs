@@ -14,6 +14,7 @@ suite! {
     the_longest_name_is_taken [FileCreate];
     a_name_that_is_too_long_is_refused [FileCreate];
     renaming_between_awkward_names [FileCreate, FileRename, FileDelete];
+    names_that_are_not_taken_are_refused [FileCreate, FolderCreate];
 }
 
 const AWKWARD: &[&str] = &[
@@ -64,8 +65,24 @@ fn fitting(room: &Room) -> impl Iterator<Item = &'static str> {
     let rules = room.semantics().names;
     AWKWARD.iter().copied().chain(["trailing dot.", "trailing space "]).filter(move |name| {
         let ends = name.ends_with(['.', ' ']);
-        !name.contains(rules.forbidden) && (rules.trailing_dot_or_space || !ends)
+        !name.contains(rules.forbidden)
+            && (rules.trailing_dot_or_space || !ends)
+            && room.storage.takes_name(&room.cx.account, name)
     })
+}
+
+async fn names_that_are_not_taken_are_refused(room: &Room) -> anyhow::Result<()> {
+    for name in AWKWARD {
+        if room.storage.takes_name(&room.cx.account, name) {
+            continue;
+        }
+        let made = room.upload(name, "x", tramontane_fill::Policy::Fail).await;
+        fails(made, |kind| *kind == Kind::Invalid, name)?;
+        let made = room.storage.create_folder(&room.cx, &room.at(name)).await;
+        fails(made, |kind| *kind == Kind::Invalid, name)?;
+    }
+    ensure!(room.names(&room.folder).await?.is_empty());
+    Ok(())
 }
 
 async fn awkward_names_come_back_exactly(room: &Room) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ mod dropbox_faults;
 mod faults;
 mod gdrive;
 mod gdrive_scenes;
+mod graph;
 mod nextcloud;
 mod s3;
 mod sandboxed;

@@ -1,0 +1,630 @@
+//! One drive: its items, their names and versions, and the order in which they changed.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use tramontane_model::Timestamp;
+
+use super::fault::{Fault, bad, changed, full, locked, not_found, taken};
+use super::names;
+use crate::people::Person;
+use crate::world::Dice;
+
+/// What a drive holds at most in earnest, in bytes; it says that it holds more.
+const MAX_BYTES: u64 = 2 << 30;
+/// Items of one drive.
+const MAX_ITEMS: usize = 200_000;
+/// Earlier contents of one file.
+const MAX_VERSIONS: usize = 50;
+/// Deleted items that a delta still tells of.
+const MAX_GONE: usize = 10_000;
+
+/// What kind of drive it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flavour {
+    /// OneDrive for personal use.
+    Personal,
+    /// Somebody's OneDrive for Business.
+    Business,
+    /// A library of a SharePoint site.
+    Library,
+}
+
+/// An earlier content.
+#[derive(Clone, Debug)]
+pub(super) struct OldVersion {
+    pub(super) number: u32,
+    pub(super) content: Bytes,
+    pub(super) modified: Timestamp,
+    pub(super) modifier: &'static Person,
+}
+
+/// A permission of one item.
+#[derive(Clone, Debug)]
+pub(super) struct Sharing {
+    pub(super) id: String,
+    pub(super) roles: Vec<String>,
+    pub(super) to: Option<&'static Person>,
+    /// For groups: id and name.
+    pub(super) group: Option<(String, String)>,
+    /// For links: `view` or `edit`, and the scope.
+    pub(super) link: Option<(String, String)>,
+}
+
+/// A file, a folder, a package, or a place where another drive's folder shows.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) id: String,
+    pub(super) guid: String,
+    pub(super) name: String,
+    pub(super) parent: Option<String>,
+    pub(super) folder: bool,
+    pub(super) package: bool,
+    /// Drive and item of a folder of someone else that shows here.
+    pub(super) remote: Option<(String, String)>,
+    pub(super) content: Bytes,
+    pub(super) number: u32,
+    pub(super) versions: VecDeque<OldVersion>,
+    pub(super) created: Timestamp,
+    pub(super) modified: Timestamp,
+    pub(super) client_created: Timestamp,
+    pub(super) client_modified: Timestamp,
+    pub(super) creator: &'static Person,
+    pub(super) modifier: &'static Person,
+    pub(super) tag: u64,
+    pub(super) content_tag: u64,
+    pub(super) seq: u64,
+    pub(super) locked: bool,
+    pub(super) sharing: Vec<Sharing>,
+}
+
+/// A drive.
+pub(super) struct Drive {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) flavour: Flavour,
+    pub(super) owner: Option<&'static Person>,
+    pub(super) site: Option<String>,
+    pub(super) created: Timestamp,
+    pub(super) root: String,
+    pub(super) items: BTreeMap<String, Item>,
+    names: BTreeMap<String, BTreeMap<String, String>>,
+    /// Deleted items with the number of their deletion, oldest first.
+    pub(super) gone: VecDeque<(u64, Item)>,
+    pub(super) seq: u64,
+    /// Cursors from before this are forgotten.
+    pub(super) floor: u64,
+    /// Counts how often all cursors were forgotten.
+    pub(super) generation: u64,
+    /// Up to which change the search knows the drive; all of it when `None`.
+    pub(super) indexed: Option<u64>,
+    pub(super) bin: BTreeMap<String, Vec<Item>>,
+    used: u64,
+    dice: Dice,
+}
+
+/// Who does something, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct By {
+    pub(super) person: &'static Person,
+    pub(super) now: Timestamp,
+}
+
+/// What to do when a name is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Behaviour {
+    Fail,
+    Replace,
+    Rename,
+}
+
+impl Behaviour {
+    pub(super) fn read(text: Option<&str>, usual: Self) -> Result<Self, Fault> {
+        match text {
+            None => Ok(usual),
+            Some("fail") => Ok(Self::Fail),
+            Some("replace") => Ok(Self::Replace),
+            Some("rename") => Ok(Self::Rename),
+            Some(other) => Err(bad(format!("Unsupported conflict behavior {other}"))),
+        }
+    }
+}
+
+impl Drive {
+    pub(super) fn new(
+        id: String,
+        name: &str,
+        flavour: Flavour,
+        owner: Option<&'static Person>,
+        by: By,
+        dice: Dice,
+    ) -> Self {
+        let mut drive = Self {
+            id,
+            name: name.into(),
+            flavour,
+            owner,
+            site: None,
+            created: by.now,
+            root: String::new(),
+            items: BTreeMap::new(),
+            names: BTreeMap::new(),
+            gone: VecDeque::new(),
+            seq: 0,
+            floor: 0,
+            generation: 0,
+            indexed: None,
+            bin: BTreeMap::new(),
+            used: 0,
+            dice,
+        };
+        let mut root = drive.blank("root", None, true, by);
+        if flavour == Flavour::Personal {
+            root.id = format!("{}!101", drive.id.to_uppercase());
+        }
+        drive.root.clone_from(&root.id);
+        drive.names.insert(root.id.clone(), BTreeMap::new());
+        drive.items.insert(root.id.clone(), root);
+        drive
+    }
+
+    fn hex(&self, length: usize) -> String {
+        (0..length)
+            .map(|_| {
+                char::from_digit(u32::try_from(self.dice.below(16)).unwrap_or(0), 16).unwrap_or('0')
+            })
+            .collect()
+    }
+
+    fn blank(&mut self, name: &str, parent: Option<String>, folder: bool, by: By) -> Item {
+        self.seq += 1;
+        let guid = self.hex(32).to_uppercase();
+        let guid = format!(
+            "{}-{}-{}-{}-{}",
+            part(&guid, 0, 8),
+            part(&guid, 8, 12),
+            part(&guid, 12, 16),
+            part(&guid, 16, 20),
+            part(&guid, 20, 32)
+        );
+        let id = match self.flavour {
+            Flavour::Personal => format!("{}!s{}", self.id.to_uppercase(), self.hex(32)),
+            Flavour::Business | Flavour::Library => {
+                let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+                let mut id = String::from("01");
+                for _ in 0..32 {
+                    let at = usize::try_from(self.dice.below(32)).unwrap_or(0);
+                    id.push(char::from(letters.get(at).copied().unwrap_or(b'A')));
+                }
+                id
+            }
+        };
+        Item {
+            id,
+            guid,
+            name: name.into(),
+            parent,
+            folder,
+            package: false,
+            remote: None,
+            content: Bytes::new(),
+            number: 1,
+            versions: VecDeque::new(),
+            created: by.now,
+            modified: by.now,
+            client_created: by.now,
+            client_modified: by.now,
+            creator: by.person,
+            modifier: by.person,
+            tag: 1,
+            content_tag: 1,
+            seq: self.seq,
+            locked: false,
+            sharing: Vec::new(),
+        }
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.used
+    }
+
+    pub(super) fn item(&self, id: &str) -> Result<&Item, Fault> {
+        self.items.get(id).ok_or_else(not_found)
+    }
+
+    fn item_mut(&mut self, id: &str) -> Result<&mut Item, Fault> {
+        self.items.get_mut(id).ok_or_else(not_found)
+    }
+
+    pub(super) fn child(&self, parent: &str, name: &str) -> Option<&Item> {
+        self.items.get(self.names.get(parent)?.get(&names::folded(name))?)
+    }
+
+    /// Children by name, those after a name only.
+    pub(super) fn children(
+        &self,
+        parent: &str,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = &Item> {
+        let bound = match after {
+            Some(after) => std::ops::Bound::Excluded(after.to_owned()),
+            None => std::ops::Bound::Unbounded,
+        };
+        let names =
+            self.names.get(parent).map(|names| names.range((bound, std::ops::Bound::Unbounded)));
+        names.into_iter().flatten().filter_map(|(_, id)| self.items.get(id))
+    }
+
+    pub(super) fn child_count(&self, folder: &str) -> usize {
+        self.names.get(folder).map_or(0, BTreeMap::len)
+    }
+
+    /// The item at these names below another.
+    pub(super) fn walk(&self, from: &str, path: &[String]) -> Result<&Item, Fault> {
+        let mut at = self.item(from)?;
+        for name in path {
+            at = self.child(&at.id, name).ok_or_else(not_found)?;
+        }
+        Ok(at)
+    }
+
+    /// The names from the root down to an item.
+    pub(super) fn path(&self, id: &str) -> Vec<String> {
+        let mut path = Vec::new();
+        let mut at = self.items.get(id);
+        while let Some(item) = at {
+            let Some(parent) = &item.parent else { break };
+            path.push(item.name.clone());
+            at = self.items.get(parent);
+        }
+        path.reverse();
+        path
+    }
+
+    /// An item and all above it, the nearest first.
+    pub(super) fn lineage(&self, id: &str) -> Vec<&Item> {
+        let mut found = Vec::new();
+        let mut at = self.items.get(id);
+        while let Some(item) = at {
+            found.push(item);
+            at = item.parent.as_ref().and_then(|parent| self.items.get(parent));
+        }
+        found
+    }
+
+    /// Everything below an item, folders before their contents.
+    pub(super) fn below(&self, id: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut open = VecDeque::from([id.to_owned()]);
+        while let Some(at) = open.pop_front() {
+            for child in self.children(&at, None) {
+                found.push(child.id.clone());
+                if child.folder {
+                    open.push_back(child.id.clone());
+                }
+            }
+        }
+        found
+    }
+
+    pub(super) fn etag(&self, item: &Item) -> String {
+        match self.flavour {
+            Flavour::Personal => {
+                format!("a{}", BASE64_URL_SAFE_NO_PAD.encode(format!("{}.{}", item.id, item.tag)))
+            }
+            _ => format!("\"{{{}}},{}\"", item.guid, item.tag),
+        }
+    }
+
+    pub(super) fn ctag(&self, item: &Item) -> String {
+        match self.flavour {
+            Flavour::Personal => format!(
+                "a{}",
+                BASE64_URL_SAFE_NO_PAD.encode(format!("c:{}.{}", item.id, item.content_tag))
+            ),
+            _ => format!("\"c:{{{}}},{}\"", item.guid, item.content_tag),
+        }
+    }
+
+    /// Whether an `if-match` header names the item as it is.
+    pub(super) fn check_match(&self, item: &Item, if_match: Option<&str>) -> Result<(), Fault> {
+        let Some(wanted) = if_match else { return Ok(()) };
+        let bare = |text: &str| text.trim().trim_matches('"').to_owned();
+        let wanted = bare(wanted);
+        if wanted == "*" || wanted == bare(&self.etag(item)) || wanted == bare(&self.ctag(item)) {
+            Ok(())
+        } else {
+            Err(changed())
+        }
+    }
+
+    fn check_place(&self, parent: &str, name: &str) -> Result<(), Fault> {
+        names::check(name)?;
+        let above = self.item(parent)?;
+        if !above.folder {
+            return Err(Fault::new(400, "invalidRequest", "The parent item is not a folder"));
+        }
+        let long: usize = self.path(parent).iter().map(|part| part.chars().count() + 1).sum();
+        if long + name.chars().count() > names::MAX_PATH {
+            return Err(bad("The specified path is too long").inner("pathIsTooLong"));
+        }
+        if self.items.len() >= MAX_ITEMS {
+            return Err(full());
+        }
+        if self.flavour == Flavour::Library
+            && parent == self.root
+            && name.eq_ignore_ascii_case("forms")
+        {
+            return Err(bad("The provided name is reserved at the top of a library"));
+        }
+        Ok(())
+    }
+
+    fn check_room(&self, more: usize) -> Result<(), Fault> {
+        if self.used.saturating_add(more as u64) > MAX_BYTES { Err(full()) } else { Ok(()) }
+    }
+
+    fn free_name(&self, parent: &str, name: &str, folder: bool) -> String {
+        (1..)
+            .map(|n| names::numbered(name, n, folder))
+            .find(|name| self.child(parent, name).is_none())
+            .unwrap_or_else(|| name.to_owned())
+    }
+
+    fn enter(&mut self, item: Item) {
+        if let Some(parent) = &item.parent {
+            self.names
+                .entry(parent.clone())
+                .or_default()
+                .insert(names::folded(&item.name), item.id.clone());
+        }
+        if item.folder {
+            self.names.entry(item.id.clone()).or_default();
+        }
+        self.items.insert(item.id.clone(), item);
+    }
+
+    fn touch(&mut self, id: &str, by: By, content: bool) {
+        self.seq += 1;
+        let seq = self.seq;
+        if let Some(item) = self.items.get_mut(id) {
+            item.seq = seq;
+            item.tag += 1;
+            item.modified = by.now;
+            item.modifier = by.person;
+            if content {
+                item.content_tag += 1;
+                item.client_modified = by.now;
+            }
+        }
+    }
+
+    pub(super) fn make_folder(
+        &mut self,
+        parent: &str,
+        name: &str,
+        behaviour: Behaviour,
+        by: By,
+    ) -> Result<String, Fault> {
+        self.check_place(parent, name)?;
+        let mut name = name.to_owned();
+        if let Some(there) = self.child(parent, &name) {
+            match behaviour {
+                Behaviour::Replace if there.folder => return Ok(there.id.clone()),
+                Behaviour::Rename => name = self.free_name(parent, &name, true),
+                _ => return Err(taken()),
+            }
+        }
+        let item = self.blank(&name, Some(parent.into()), true, by);
+        let id = item.id.clone();
+        self.enter(item);
+        Ok(id)
+    }
+
+    /// Puts content at a name. Gives the id and whether the file is new.
+    pub(super) fn put(
+        &mut self,
+        parent: &str,
+        name: &str,
+        content: Bytes,
+        behaviour: Behaviour,
+        if_match: Option<&str>,
+        by: By,
+    ) -> Result<(String, bool), Fault> {
+        self.check_place(parent, name)?;
+        let mut name = name.to_owned();
+        if let Some(there) = self.child(parent, &name) {
+            match behaviour {
+                Behaviour::Fail => return Err(taken()),
+                Behaviour::Replace if there.folder => return Err(taken()),
+                Behaviour::Replace => {
+                    let id = there.id.clone();
+                    self.write(&id, content, if_match, by)?;
+                    return Ok((id, false));
+                }
+                Behaviour::Rename => name = self.free_name(parent, &name, false),
+            }
+        } else if if_match.is_some() {
+            return Err(changed());
+        }
+        self.check_room(content.len())?;
+        self.used += content.len() as u64;
+        let item = Item { content, ..self.blank(&name, Some(parent.into()), false, by) };
+        let id = item.id.clone();
+        self.enter(item);
+        Ok((id, true))
+    }
+
+    /// Replaces a file's content; the old one becomes a version.
+    pub(super) fn write(
+        &mut self,
+        id: &str,
+        content: Bytes,
+        if_match: Option<&str>,
+        by: By,
+    ) -> Result<(), Fault> {
+        let item = self.item(id)?;
+        self.check_match(item, if_match)?;
+        if item.folder || item.package {
+            return Err(bad("The item is not a file"));
+        }
+        if item.locked {
+            return Err(locked());
+        }
+        self.check_room(content.len())?;
+        self.used += content.len() as u64;
+        let item = self.item_mut(id)?;
+        let old = std::mem::replace(&mut item.content, content);
+        item.versions.push_front(OldVersion {
+            number: item.number,
+            content: old,
+            modified: item.modified,
+            modifier: item.modifier,
+        });
+        item.number += 1;
+        let dropped =
+            if item.versions.len() > MAX_VERSIONS { item.versions.pop_back() } else { None };
+        self.used -= dropped.map_or(0, |dropped| dropped.content.len() as u64);
+        self.touch(id, by, true);
+        Ok(())
+    }
+
+    /// Another name, another folder, or both.
+    pub(super) fn relocate(
+        &mut self,
+        id: &str,
+        parent: Option<&str>,
+        name: Option<&str>,
+        behaviour: Behaviour,
+        by: By,
+    ) -> Result<(), Fault> {
+        let item = self.item(id)?;
+        let Some(old_parent) = item.parent.clone() else {
+            return Err(Fault::new(403, "accessDenied", "The root cannot be moved or renamed"));
+        };
+        if item.locked {
+            return Err(locked());
+        }
+        let (old_name, folder) = (item.name.clone(), item.folder);
+        let parent = parent.unwrap_or(&old_parent).to_owned();
+        let mut name = name.unwrap_or(&old_name).to_owned();
+        self.check_place(&parent, &name)?;
+        if self.lineage(&parent).iter().any(|above| above.id == id) {
+            return Err(bad("An item cannot be moved into itself or below itself"));
+        }
+        if let Some(there) = self.child(&parent, &name).filter(|there| there.id != id) {
+            match behaviour {
+                Behaviour::Rename => name = self.free_name(&parent, &name, folder),
+                Behaviour::Replace if !there.folder && !folder => {
+                    let there = there.id.clone();
+                    self.delete(&there, by, false)?;
+                }
+                _ => return Err(taken()),
+            }
+        }
+        if let Some(names) = self.names.get_mut(&old_parent) {
+            names.remove(&names::folded(&old_name));
+        }
+        self.names.entry(parent.clone()).or_default().insert(names::folded(&name), id.to_owned());
+        let item = self.item_mut(id)?;
+        item.parent = Some(parent);
+        item.name = name;
+        self.touch(id, by, false);
+        Ok(())
+    }
+
+    /// Deletes an item and all below it: into the bin, or for good.
+    pub(super) fn delete(&mut self, id: &str, by: By, for_good: bool) -> Result<(), Fault> {
+        let item = self.item(id)?;
+        if item.parent.is_none() {
+            return Err(Fault::new(403, "accessDenied", "The root cannot be deleted"));
+        }
+        if item.locked {
+            return Err(locked());
+        }
+        let mut ids = vec![id.to_owned()];
+        ids.extend(self.below(id));
+        let mut binned = Vec::new();
+        for id in ids.iter().rev() {
+            let Some(item) = self.items.remove(id) else { continue };
+            self.names.remove(id);
+            if let Some(names) = item.parent.as_ref().and_then(|parent| self.names.get_mut(parent))
+            {
+                names.remove(&names::folded(&item.name));
+            }
+            let old: usize = item.versions.iter().map(|version| version.content.len()).sum();
+            self.used -= (item.content.len() + old) as u64;
+            self.seq += 1;
+            let husk = Item {
+                content: Bytes::new(),
+                versions: VecDeque::new(),
+                modified: by.now,
+                ..item.clone()
+            };
+            self.gone.push_back((self.seq, husk));
+            binned.push(item);
+        }
+        while self.gone.len() > MAX_GONE {
+            if let Some((seq, _)) = self.gone.pop_front() {
+                self.floor = seq;
+            }
+        }
+        // Only a personal drive gives things back through Graph.
+        if !for_good && self.flavour == Flavour::Personal && self.bin.len() < 1_000 {
+            binned.reverse();
+            self.bin.insert(id.to_owned(), binned);
+        }
+        Ok(())
+    }
+
+    /// Brings a deleted item back ("driveItem: restore", OneDrive for personal use).
+    pub(super) fn restore(
+        &mut self,
+        id: &str,
+        parent: Option<&str>,
+        name: Option<&str>,
+        by: By,
+    ) -> Result<(), Fault> {
+        let mut items = self.bin.get(id).cloned().ok_or_else(not_found)?;
+        let Some(top) = items.first_mut() else { return Err(not_found()) };
+        if let Some(parent) = parent {
+            top.parent = Some(parent.into());
+        }
+        if let Some(name) = name {
+            top.name = name.into();
+        }
+        let (parent, name) = (top.parent.clone().unwrap_or_default(), top.name.clone());
+        self.check_place(&parent, &name)?;
+        if self.child(&parent, &name).is_some() {
+            return Err(taken());
+        }
+        self.bin.remove(id);
+        for item in items {
+            let old: usize = item.versions.iter().map(|version| version.content.len()).sum();
+            self.used += (item.content.len() + old) as u64;
+            let id = item.id.clone();
+            self.gone.retain(|(_, gone)| gone.id != id);
+            self.enter(item);
+            self.touch(&id, by, false);
+        }
+        Ok(())
+    }
+
+    /// Marks an item as changed.
+    pub(super) fn change(
+        &mut self,
+        id: &str,
+        by: By,
+        change: impl FnOnce(&mut Item),
+    ) -> Result<(), Fault> {
+        change(self.item_mut(id)?);
+        self.touch(id, by, false);
+        Ok(())
+    }
+}
+
+fn part(text: &str, from: usize, to: usize) -> &str {
+    text.get(from..to).unwrap_or_default()
+}
