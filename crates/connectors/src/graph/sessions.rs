@@ -202,7 +202,7 @@ mod tests {
         for total in [1, 11 << 20, 5 << 30, 250 << 30] {
             let size = part_size(total);
             assert!(
-                size % UNIT == 0 && size < 60 << 20 && total.div_ceil(size) <= MAX_PARTS,
+                size.is_multiple_of(UNIT) && size < 60 << 20 && total.div_ceil(size) <= MAX_PARTS,
                 "{total}"
             );
         }

@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use serde_json::{Value, json};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
 use tramontane_model::Timestamp;
+use tramontane_model::content_hash::QuickXor;
 
 use super::fault::{Fault, bad, changed, full, locked, not_found, taken};
 use super::names;
@@ -65,6 +69,8 @@ pub(super) struct Item {
     /// Drive and item of a folder of someone else that shows here.
     pub(super) remote: Option<(String, String)>,
     pub(super) content: Bytes,
+    /// The content's hashes as they are told, computed once.
+    pub(super) hashes: Value,
     pub(super) number: u32,
     pub(super) versions: VecDeque<OldVersion>,
     pub(super) created: Timestamp,
@@ -210,6 +216,7 @@ impl Drive {
             package: false,
             remote: None,
             content: Bytes::new(),
+            hashes: hashes(self.flavour, &[]),
             number: 1,
             versions: VecDeque::new(),
             created: by.now,
@@ -451,7 +458,8 @@ impl Drive {
         }
         self.check_room(content.len())?;
         self.used += content.len() as u64;
-        let item = Item { content, ..self.blank(&name, Some(parent.into()), false, by) };
+        let hashes = hashes(self.flavour, &content);
+        let item = Item { content, hashes, ..self.blank(&name, Some(parent.into()), false, by) };
         let id = item.id.clone();
         self.enter(item);
         Ok((id, true))
@@ -475,7 +483,9 @@ impl Drive {
         }
         self.check_room(content.len())?;
         self.used += content.len() as u64;
+        let hashes = hashes(self.flavour, &content);
         let item = self.item_mut(id)?;
+        item.hashes = hashes;
         let old = std::mem::replace(&mut item.content, content);
         item.versions.push_front(OldVersion {
             number: item.number,
@@ -627,4 +637,19 @@ impl Drive {
 
 fn part(text: &str, from: usize, to: usize) -> &str {
     text.get(from..to).unwrap_or_default()
+}
+
+/// The `hashes` facet: `quickXorHash` everywhere, SHA-1 and SHA-256 on personal drives.
+fn hashes(flavour: Flavour, content: &[u8]) -> Value {
+    let mut quick = QuickXor::default();
+    quick.update(content);
+    let quick = BASE64_STANDARD.encode(quick.finalize());
+    match flavour {
+        Flavour::Personal => json!({
+            "quickXorHash": quick,
+            "sha1Hash": hex::encode_upper(Sha1::digest(content)),
+            "sha256Hash": hex::encode_upper(Sha256::digest(content)),
+        }),
+        Flavour::Business | Flavour::Library => json!({"quickXorHash": quick}),
+    }
 }

@@ -1,11 +1,6 @@
 //! Drives and items as JSON: the resource types `drive` and `driveItem` of Microsoft Graph v1.0.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
-use sha1::Sha1;
-use sha2::{Digest as _, Sha256};
-use tramontane_model::content_hash::QuickXor;
 
 use super::call::Call;
 use super::download;
@@ -99,20 +94,6 @@ fn parent(drive: &Drive, item: &Item) -> Value {
 const ESCAPED: &percent_encoding::AsciiSet =
     &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-fn hashes(drive: &Drive, item: &Item) -> Value {
-    let mut quick = QuickXor::default();
-    quick.update(&item.content);
-    let mut hashes = json!({"quickXorHash": BASE64_STANDARD.encode(quick.finalize())});
-    if drive.flavour == Flavour::Personal
-        && let Some(members) = hashes.as_object_mut()
-    {
-        let (sha1, sha256) = (Sha1::digest(&item.content), Sha256::digest(&item.content));
-        members.insert("sha1Hash".into(), hex::encode_upper(sha1).into());
-        members.insert("sha256Hash".into(), hex::encode_upper(sha256).into());
-    }
-    hashes
-}
-
 pub(super) fn media_type(item: &Item) -> String {
     mime_guess::from_path(&item.name).first_or_octet_stream().to_string()
 }
@@ -165,7 +146,7 @@ pub(super) fn item(world: &World, drive: &Drive, item: &Item, call: &Call) -> Va
     } else if let Some((other, id)) = &item.remote {
         put("remoteItem", remote(world, other, id));
     } else {
-        put("file", json!({"mimeType": media_type(item), "hashes": hashes(drive, item)}));
+        put("file", json!({"mimeType": media_type(item), "hashes": item.hashes}));
     }
     if !item.sharing.is_empty() {
         put("shared", json!({"scope": "users"}));
