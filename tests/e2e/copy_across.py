@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A large file from SFTP to S3 and back, as tasks: same hash, bounded memory, and no trace of a copy that was killed.
 
-TRAMONTANE_E2E_GIGABYTES is the size of the file; 0.5 when it is not set, 5 for the figures in docs/performance.md.
+TRAMONTANE_E2E_GIGABYTES is the size of the file; 0.2 when it is not set, 5 for the figures in docs/performance.md.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from house import PENDING, House, check, s3, s3_account, sftp_account, upstream
 
-BYTES = int(float(os.environ.get("TRAMONTANE_E2E_GIGABYTES") or 0.5) * 1e9)
+BYTES = int(float(os.environ.get("TRAMONTANE_E2E_GIGABYTES") or 0.2) * 1e9)
 # What a copy may add to the resident memory of an idle server.
 ROOM = 64 << 20
 BLOCK = 1 << 20
