@@ -171,6 +171,8 @@ impl Item {
             last_modifier: person(self.modified_by),
             can_create_folders: folder && may_upload,
             can_upload_files: folder && may_upload,
+            // Box's ids are the same for everyone, but for the root.
+            shared_id: (!id.is_root()).then(|| id.native()),
             trashed,
             ..bare
         }

@@ -33,7 +33,6 @@ pub(super) fn literal(text: &str) -> String {
 
 #[derive(Deserialize)]
 struct Recent {
-    interaction_type: Option<String>,
     item: Option<Value>,
 }
 
@@ -91,8 +90,9 @@ impl Client<'_> {
         Ok(Page { items: items?, next: more.then(|| reached.to_string()) })
     }
 
-    /// The files that the account's user made or changed within the last 90 days, at most 1,000
-    /// (<https://developer.box.com/reference/get-recent-items/>). What others changed is not among them.
+    /// The files that the account's user worked with within the last 90 days, at most 1,000, newest
+    /// change first (<https://developer.box.com/reference/get-recent-items/>). What only others touched
+    /// is not among them.
     pub(super) async fn recent(
         &self,
         after: Option<Timestamp>,
@@ -110,12 +110,8 @@ impl Client<'_> {
             marker = page.next();
             for value in page.entries {
                 let Ok(recent) = serde_json::from_value::<Recent>(value) else { continue };
-                // Looking at a file is no change.
-                let changed = matches!(
-                    recent.interaction_type.as_deref(),
-                    Some("item_modify" | "item_upload" | "item_open" | "item_comment") | None
-                );
-                if let Some(item) = recent.item.filter(|item| changed && item::is_known(item)) {
+                // Box tells the last thing done with a file only, which may hide that it was changed.
+                if let Some(item) = recent.item.filter(item::is_known) {
                     found.push(item::entry(item, self.cx.raw)?);
                 }
             }

@@ -37,6 +37,42 @@ impl Client<'_> {
         Ok(Page { items: items?, next })
     }
 
+    /// The folder that something in the trash was in, when that is still there.
+    async fn old_home(&self, id: &Id) -> Result<Option<Id>> {
+        let url = self.api(&[id.what.plural(), &id.number, "trash"], &[("fields", FIELDS)])?;
+        let value: Value = self.json(self.request("get_trashed", Method::GET, url)).await?;
+        let trashed = item::entry(value, false)?.trashed;
+        let home = trashed.and_then(|trashed| trashed.original_parent);
+        let Some(home) = home.as_ref().and_then(Id::parse) else { return Ok(None) };
+        Ok(is_folder(self, &home).await?.then_some(home))
+    }
+
+    /// Brings something back to a place. Box takes another folder only when the old one is gone; else it
+    /// comes back there, under a name that is free, and is moved on.
+    async fn restore_to(&self, id: &Id, to: &Place) -> Result<Entry> {
+        check_name(&to.name)?;
+        let folder = folder_of(to)?;
+        match self.old_home(id).await? {
+            Some(home) if home != folder => {}
+            _ => return self.restore(id, Some((&to.name, &folder))).await,
+        }
+        let back = match self.restore(id, None).await {
+            Err(error) if error.is_conflict() => {
+                let aside = format!("{}.restored", super::upload::random()?);
+                self.restore(id, Some((&aside, &folder))).await?
+            }
+            done => done?,
+        };
+        let moved = self.relocate(id, to, Conflict::Fail).await;
+        if moved.is_err() {
+            let back = Id::of_ref(&back.reference()).ok_or_else(missing)?;
+            // The error of the move says more.
+            let how = DeleteOptions { recursive: true, ..DeleteOptions::default() };
+            let _ = self.delete(&back, &how).await;
+        }
+        moved
+    }
+
     /// `POST /files/:id` (<https://developer.box.com/reference/post-files-id/>).
     async fn restore(&self, id: &Id, to: Option<(&str, &Id)>) -> Result<Entry> {
         let body = to.map_or_else(|| json!({}), |(name, folder)| placed(name, folder));
@@ -74,15 +110,13 @@ impl Trash for BoxStorage {
     ) -> Result<Entry> {
         let client = self.client(cx);
         let id = Id::of_ref(what).ok_or_else(missing)?;
-        let folder = to.map(folder_of).transpose()?;
-        let place = match (to, &folder) {
-            (Some(to), Some(folder)) => {
-                check_name(&to.name)?;
-                Some((to.name.as_str(), folder))
+        let bring = || async {
+            match to {
+                Some(to) => client.restore_to(&id, to).await,
+                None => client.restore(&id, None).await,
             }
-            _ => None,
         };
-        let refused = match client.restore(&id, place).await {
+        let refused = match bring().await {
             Err(error) if c == Conflict::Replace && error.is_conflict() => error,
             done => return done,
         };
@@ -90,7 +124,7 @@ impl Trash for BoxStorage {
         let there = Id::of_ref(there).filter(|there| there.what != What::Folder);
         let Some(there) = there.filter(|_| id.what != What::Folder) else { return Err(refused) };
         client.delete(&there, &DeleteOptions::default()).await?;
-        let done = client.restore(&id, place).await;
+        let done = bring().await;
         if done.is_err() {
             // What cannot be brought back stays in the trash.
             let _ = client.restore(&there, None).await;

@@ -150,7 +150,7 @@ impl Client<'_> {
         if let (Some(at), Some(members)) = (modified, attributes.as_object_mut()) {
             members.insert("content_modified_at".into(), written(at).into());
         }
-        let boundary = boundary()?;
+        let boundary = format!("tramontane-{}", random()?);
         let tally = Tally::default();
         let form = form(&boundary, &attributes, body, len, &tally);
         let request = self
@@ -201,11 +201,12 @@ impl Client<'_> {
     }
 }
 
-fn boundary() -> Result<String> {
+/// A text that nobody else has.
+pub(super) fn random() -> Result<String> {
     let mut random = [0u8; 16];
     getrandom::fill(&mut random)
         .map_err(|cause| Error::internal("The system gives no randomness.").because(cause))?;
-    Ok(format!("tramontane-{}", hex::encode(random)))
+    Ok(hex::encode(random))
 }
 
 /// The form of a direct upload, streamed. The name is in the attributes; the file name of the part

@@ -182,7 +182,10 @@ impl Call<'_> {
             }
             None => {}
         }
-        self.store.check_space(self.me, session.taken() + len)?;
+        // Parts of all sessions take room, too.
+        let own = self.store.sessions.values().filter(|session| session.owner == self.me);
+        let under_way: u64 = own.map(Session::taken).sum();
+        self.store.check_space(self.me, under_way + len)?;
         let part = Part {
             id: self.store.dice.token("", 8).to_uppercase(),
             sha1: hash,

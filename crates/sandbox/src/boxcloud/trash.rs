@@ -76,7 +76,7 @@ impl Call<'_> {
         ok(&json!({"total_count": total, "entries": entries, "offset": offset, "limit": limit}))
     }
 
-    /// `POST` of an item: back from the trash, to where it was or to another place.
+    /// `POST` of an item: back from the trash, to where it was.
     pub(super) fn restore(&mut self, kind: Kind, id: &str) -> Answer {
         let body = self.json()?;
         let node = match self.in_trash(kind, id) {
@@ -94,10 +94,11 @@ impl Call<'_> {
         };
         let name = text(&body, "name").unwrap_or(&node.name).to_owned();
         let old = Key::folder(node.parent);
-        let place = if let Ok(wanted) = parent_of(&body) {
-            self.store.target(self.me, &wanted)?
-        } else if node.parent == 0 || self.store.live(old) {
+        // The folder that is named counts only when the one it was in is gone.
+        let place = if node.parent == 0 || self.store.live(old) {
             (node.parent, node.owner)
+        } else if let Ok(wanted) = parent_of(&body) {
+            self.store.target(self.me, &wanted)?
         } else {
             return Err(Fault::missing("parent", &node.parent.to_string()));
         };

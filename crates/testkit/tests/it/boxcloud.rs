@@ -324,6 +324,37 @@ async fn a_replacement_that_fails_gives_back_what_was_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_trash_gives_back_to_any_place_or_keeps_what_it_has() {
+    let scene = Scene::of("ana").await;
+    let other = scene.files.create_folder(&scene.cx, &scene.at("other")).await.unwrap();
+    let made = scene.put("a.txt", "first").await.unwrap();
+    let of = made.reference();
+    let usual = DeleteOptions::default();
+    let throw = || scene.files.delete(&scene.cx, &of, &usual);
+    let trash = scene.files.trash().unwrap();
+    let there = Place::new(other.id.clone(), "b.txt");
+    // The old folder is there, and the old name is taken in it.
+    throw().await.unwrap();
+    scene.put("a.txt", "second").await.unwrap();
+    let back = trash.restore(&scene.cx, &of, Some(&there), Conflict::Fail).await.unwrap();
+    assert_eq!((back.id.clone(), back.name.as_str()), (made.id.clone(), "b.txt"));
+    assert_eq!(back.parent.unwrap().id, other.id);
+    assert_eq!(scene.names().await, ["other", "a.txt"]);
+    // The place is taken: it stays in the trash, or takes the place.
+    throw().await.unwrap();
+    let taken = trash.restore(&scene.cx, &of, Some(&scene.at("a.txt")), Conflict::Fail).await;
+    assert!(taken.unwrap_err().is_conflict());
+    assert_eq!(scene.names().await, ["other", "a.txt"]);
+    let took = trash.restore(&scene.cx, &of, Some(&scene.at("a.txt")), Conflict::Replace).await;
+    assert_eq!(took.unwrap().id, made.id);
+    assert_eq!(scene.text(&made.id).await.unwrap(), "first");
+    // Back to where it was, without a word about where.
+    throw().await.unwrap();
+    let back = trash.restore(&scene.cx, &of, None, Conflict::Fail).await.unwrap();
+    assert_eq!(back.parent.unwrap().id, scene.folder);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn administrators_see_people_and_act_for_them() {
     let scene = Scene::of("ada").await;
     let team = scene.connector.team().unwrap();
