@@ -14,6 +14,9 @@ pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// minutes take it all the same.
 const LIFE: i64 = 600;
 
+/// How far ahead of the server our clock may be, in seconds.
+const SKEW: i64 = 60;
+
 /// A client's proof of itself (RFC 7523 section 2.2).
 ///
 /// # Errors
@@ -27,7 +30,7 @@ pub(super) fn of_client(
 ) -> Result<String, Error> {
     let claims = json!({
         "iss": client, "sub": client, "aud": endpoint.as_str(), "jti": random_id(entropy, 16),
-        "iat": now.seconds(), "nbf": now.seconds(), "exp": now.seconds() + LIFE,
+        "iat": now.seconds(), "nbf": now.seconds() - SKEW, "exp": now.seconds() + LIFE,
     });
     sign(&read(key)?, claims)
 }

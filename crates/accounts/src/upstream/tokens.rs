@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
 use tramontane_connector::oauth::{ACCESS_TOKEN, SERVICE_ACCOUNT};
-use tramontane_connector::{Account, Error, Kind, Tokens};
+use tramontane_connector::{Account, Error, Kind, ServiceAccount, Tokens};
 use tramontane_store::accounts::CredentialState;
 
 use super::Grants;
@@ -26,7 +26,11 @@ impl Tokens for Grants {
         if account.revision < 0 {
             return Self::of_trial(account, refused);
         }
-        let of: Of = (account.id.number(), subject.filter(|_| robot).map(Arc::from));
+        // Only assertions are made for a member; elsewhere a header names whom a call is made as.
+        let oauth = self.registry().get(&account.service).and_then(|one| one.oauth());
+        let asserts =
+            oauth.and_then(|oauth| oauth.service_account) == Some(ServiceAccount::SignedAssertion);
+        let of: Of = (account.id.number(), subject.filter(|_| robot && asserts).map(Arc::from));
         let held = self.live(&of, account, refused, robot).await?;
         Ok(held.token.as_ref().clone())
     }

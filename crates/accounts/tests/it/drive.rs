@@ -50,6 +50,16 @@ impl Drive {
         Self::with(ClientAuth::Basic, true)
     }
 
+    /// With the endpoints of an `oidc-provider`.
+    pub(crate) fn provided_by(base: &Url) -> Self {
+        let mut drive = Self::new();
+        drive.oauth.authorize = base.join("auth").unwrap();
+        drive.oauth.token = base.join("token").unwrap();
+        drive.oauth.revoke = Some(base.join("token/revocation").unwrap());
+        drive.oauth.authorize_params = &[];
+        drive
+    }
+
     /// With its token endpoint there.
     pub(crate) fn at(token: Url) -> Self {
         let mut drive = Self::new();

@@ -58,11 +58,6 @@ async fn directory(db: Db, master: MasterKey) -> Directory {
 
 fn grants(directory: &Directory, token: &Url, kill_at: Option<&str>) -> Grants {
     let connector: Arc<dyn Connector> = Arc::new(Drive::at(token.clone()));
-    let registry = Registry::of([connector]);
-    let guard = Guard::allowing(&["127.0.0.0/8".to_owned()]).unwrap();
-    let config = WireConfig { guard, ..WireConfig::default() };
-    let (clock, lookup) = (Arc::new(SystemClock), Arc::new(SystemLookup));
-    let wire = Wire::new(config, registry.clone(), clock, lookup).unwrap();
     let mut clients = OperatorClients::default();
     clients.set("drive", false, CLIENT_ID, Some(SecretString::from(CLIENT_SECRET)));
     let kill_at = match kill_at {
@@ -89,7 +84,27 @@ fn grants(directory: &Directory, token: &Url, kill_at: Option<&str>) -> Grants {
         }),
         ..GrantOptions::default()
     };
-    Grants::new(directory.clone(), registry, clients, Arc::new(Channel(wire)), options)
+    over_http(directory, &connector, clients, options)
+}
+
+/// Grants whose token endpoint is really asked, on this machine.
+pub(crate) fn over_http(
+    directory: &Directory,
+    connector: &Arc<dyn Connector>,
+    clients: OperatorClients,
+    options: GrantOptions,
+) -> Grants {
+    let channel = Arc::new(Channel(loopback_wire(connector)));
+    let registry = Registry::of([Arc::clone(connector)]);
+    Grants::new(directory.clone(), registry, clients, channel, options)
+}
+
+/// A wire that may call this machine.
+pub(crate) fn loopback_wire(connector: &Arc<dyn Connector>) -> Wire {
+    let guard = Guard::allowing(&["127.0.0.0/8".to_owned()]).unwrap();
+    let config = WireConfig { guard, ..WireConfig::default() };
+    let (clock, lookup) = (Arc::new(SystemClock), Arc::new(SystemLookup));
+    Wire::new(config, Registry::of([Arc::clone(connector)]), clock, lookup).unwrap()
 }
 
 /// Kills this process as nothing can be prepared for.

@@ -4,6 +4,7 @@
 mod accounts;
 mod applications;
 mod callers;
+mod certified;
 mod connecting;
 mod drive;
 mod fire;

@@ -5,6 +5,7 @@ mod connect;
 mod faults;
 mod files;
 mod folders;
+mod grants;
 mod house;
 mod idempotency;
 mod links;

@@ -25,7 +25,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::Method;
 use serde::Deserialize;
-use tramontane_connector::oauth::{ClientAuth, OAuth, RefreshRules, ScopeSet, ServiceAccount};
+use tramontane_connector::oauth::{
+    ClientAuth, OAuth, RefreshRules, SUBJECT, ScopeSet, ServiceAccount, ServiceToken,
+};
 use tramontane_connector::{
     Account, AsUser, Bases, Category, Connector, Cx, Descriptor, Error, Identity, Kind, Result,
     Storage, Team,
@@ -132,6 +134,20 @@ impl Connector for BoxCloud {
 
     fn oauth(&self) -> Option<&OAuth> {
         Some(&self.oauth)
+    }
+
+    /// Server authentication: the enterprise's service account, for the enterprise whose id the setting
+    /// `subject` has. Its scopes are those of the app
+    /// (<https://developer.box.com/guides/authentication/client-credentials/>).
+    fn service_token(&self, account: &Account, _subject: Option<&str>) -> Result<ServiceToken> {
+        let enterprise = account.setting(SUBJECT).ok_or_else(|| {
+            Error::invalid("\"subject\" must be the enterprise's id, from Box's admin console.")
+        })?;
+        let params = vec![
+            ("box_subject_type", "enterprise".to_owned()),
+            ("box_subject_id", enterprise.to_owned()),
+        ];
+        Ok(ServiceToken { params, scopes: Some(Vec::new()), ..ServiceToken::default() })
     }
 
     fn base_url(&self, _account: &Account) -> Result<Option<Url>> {

@@ -6,6 +6,7 @@ mod applications;
 mod connect;
 mod data_keys;
 mod db;
+mod grants;
 mod journal;
 mod rows;
 mod tasks;
