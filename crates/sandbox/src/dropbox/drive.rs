@@ -18,8 +18,10 @@ pub(super) const QUOTA: u64 = 15 << 30;
 const REAL_QUOTA: u64 = 2 << 30;
 /// How many bytes of replaced and deleted contents are kept for restoring.
 const KEPT: u64 = 128 << 20;
-/// How many of them there are at most, and how many deleted things are remembered.
+/// How many of them there are at most.
 const MAX_PAST: usize = 20_000;
+/// How many deleted files and folders are remembered.
+const MAX_GONE: usize = 3_000;
 /// How many changes cursors can look back.
 const JOURNAL: usize = 50_000;
 /// The most files and folders of a person.
@@ -207,7 +209,7 @@ impl Drive {
         let gone = Gone { path: node.path.clone(), at, folder: node.is_folder() };
         self.gone.insert(key.to_owned(), gone);
         self.gone_in_order.push_back(key.to_owned());
-        if self.gone_in_order.len() > MAX_PAST
+        if self.gone_in_order.len() > MAX_GONE
             && let Some(oldest) = self.gone_in_order.pop_front()
         {
             self.gone.remove(&oldest);
