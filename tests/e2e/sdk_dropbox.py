@@ -76,6 +76,11 @@ def refused(kind, action, *words):
     return False
 
 
+def check_alive(process):
+    if process.poll() is not None:
+        raise SystemExit(f"the sandbox ended with {process.returncode}")
+
+
 class World:
     def __init__(self):
         self.port = free_port()
@@ -85,9 +90,12 @@ class World:
         if serve:
             command = [serve, "--listen", f"127.0.0.1:{self.port}", "--seed", "1"]
         else:
-            command = [BINARY, "sandbox", "--seed", "1", "--sandbox-listen", f"127.0.0.1:{self.port}"]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            command = [BINARY, "sandbox", "--seed", "1"]
+        environment = os.environ | {"TRAMONTANE_SANDBOX_LISTEN": f"127.0.0.1:{self.port}"}
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
         for _ in range(600):
+            # Somebody else may have taken the port: what answers there then is not ours.
+            check_alive(self.process)
             try:
                 urllib.request.urlopen(self.root, timeout=5).close()
                 return

@@ -217,7 +217,9 @@ pub(super) fn content_of(found: &Revision, headers: &HeaderMap) -> Result<Respon
         Some((first, last)) => {
             let number = |text: &str| text.parse::<usize>().ok();
             let (first, end) = match (number(first), number(last)) {
-                (Some(first), last) => (first, last.map_or(size, |last| (last + 1).min(size))),
+                (Some(first), last) => {
+                    (first, last.map_or(size, |last| last.saturating_add(1).min(size)))
+                }
                 (None, Some(count)) => (size.saturating_sub(count), size),
                 (None, None) => (0, size),
             };
