@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
+use tramontane_connector::oauth::ServiceToken;
 use tramontane_connector::{
     Account, AsUser, Bases, Category, ClientAuth, Connector, Credential, Cx, Descriptor, Error,
     Field, Identity, OAuth, RefreshRules, Result, ScopeSet, ServiceAccount, Settings, Storage,
@@ -60,6 +61,16 @@ impl Flavour {
     }
 }
 
+/// The setting that names the organisation.
+const TENANT: &str = "tenant";
+
+const TENANT_FIELD: Field = Field::text(
+    TENANT,
+    "Organisation",
+    "For an account of a whole organisation: its domain or tenant id.",
+)
+.optional();
+
 static ONEDRIVE: Descriptor = Descriptor {
     name: "onedrive",
     friendly_name: "OneDrive",
@@ -74,7 +85,7 @@ static ONEDRIVEBIZ: Descriptor = Descriptor {
     friendly_name: "OneDrive for Business",
     category: Category::FileStore,
     apis: &["storage", "team"],
-    fields: &[],
+    fields: &[TENANT_FIELD],
     documentation: "https://learn.microsoft.com/graph/api/resources/onedrive",
 };
 
@@ -112,6 +123,7 @@ pub struct Graph {
     descriptor: &'static Descriptor,
     flavour: Flavour,
     base: Url,
+    login: Url,
     oauth: OAuth,
     storage: Arc<GraphStorage>,
     team: Option<Arc<team::GraphTeam>>,
@@ -179,7 +191,8 @@ impl Graph {
         let api = Arc::new(Api::new(flavour, base.clone()));
         let team = (flavour != Flavour::Personal)
             .then(|| Arc::new(team::GraphTeam { api: Arc::clone(&api) }));
-        Ok(Self { descriptor, flavour, base, oauth, storage: Arc::new(GraphStorage { api }), team })
+        let storage = Arc::new(GraphStorage { api });
+        Ok(Self { descriptor, flavour, base, login, oauth, storage, team })
     }
 }
 
@@ -190,6 +203,16 @@ impl Connector for Graph {
     }
 
     fn normalize(&self, settings: &mut Settings, _credential: &mut Credential) -> Result<()> {
+        if let Some(tenant) = settings.get(TENANT).map(|tenant| tenant.trim().to_owned()) {
+            let marks = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+            let fine = tenant.len() <= 253 && tenant.bytes().all(marks) && !tenant.starts_with('.');
+            if !fine {
+                return Err(Error::invalid(
+                    "tenant must be the organisation's domain or its tenant id.",
+                ));
+            }
+            settings.insert(TENANT.into(), tenant);
+        }
         let given = settings.get(sites::DOMAIN).map(|domain| domain.trim()).unwrap_or_default();
         let bare = given.strip_prefix("https://").unwrap_or(given).trim_end_matches('/').to_owned();
         if bare.is_empty() {
@@ -234,6 +257,16 @@ impl Connector for Graph {
 
     fn oauth(&self) -> Option<&OAuth> {
         Some(&self.oauth)
+    }
+
+    /// "Microsoft identity platform and the OAuth 2.0 client credentials flow": at the organisation's own
+    /// endpoint.
+    fn service_token(&self, account: &Account, _subject: Option<&str>) -> Result<ServiceToken> {
+        let tenant = account.required_setting(TENANT)?;
+        let endpoint = self.login.join(&format!("{}/oauth2/v2.0/token", names::escaped(tenant)));
+        let endpoint = endpoint
+            .map_err(|_| Error::invalid("tenant must be the organisation's domain or its tenant id."))?;
+        Ok(ServiceToken { endpoint: Some(endpoint), ..ServiceToken::default() })
     }
 
     fn base_url(&self, _account: &Account) -> Result<Option<Url>> {
@@ -281,6 +314,29 @@ mod tests {
         assert_eq!(normal("").unwrap(), None);
         for bad in ["x", "x.y/../z", "x.y?z", "x.y:80/z", "x y.z/a"] {
             assert!(normal(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_organisation_has_a_token_endpoint_of_its_own() {
+        let graph = Graph::onedrivebiz(&Bases::default()).unwrap();
+        let account = |tenant: &str| Account {
+            id: tramontane_model::AccountId::new(1).unwrap(),
+            service: Arc::from("onedrivebiz"),
+            admin: true,
+            settings: Settings::from([(TENANT.to_owned(), tenant.to_owned())]),
+            credential: Credential::none(),
+            revision: 1,
+        };
+        let token = graph.service_token(&account("example.com"), None).unwrap();
+        assert_eq!(
+            token.endpoint.unwrap().as_str(),
+            "https://login.microsoftonline.com/example.com/oauth2/v2.0/token"
+        );
+        assert!(graph.service_token(&account(""), None).is_err());
+        for bad in ["../common", "a/b", ".."] {
+            let mut settings = Settings::from([(TENANT.to_owned(), bad.to_owned())]);
+            assert!(graph.normalize(&mut settings, &mut Credential::none()).is_err(), "{bad}");
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod batch;
 mod call;
+mod changes;
 mod delta;
 mod directory;
 mod download;

@@ -8,8 +8,7 @@ use serde_json::json;
 
 use super::Face;
 use super::world::tenant;
-use crate::issuer::{CLIENT_ID, CLIENT_SECRET, IssuerRules, params};
-use crate::people::find;
+use crate::issuer::{IssuerRules, params};
 
 /// "Refresh tokens replace themselves with a fresh token upon every use. The Microsoft identity platform
 /// doesn't revoke old refresh tokens when used to fetch new access tokens" ("Refresh tokens in the
@@ -59,23 +58,13 @@ pub(super) fn serve(
                     "AADSTS900382: A tenant-specific endpoint is needed for this grant.",
                 );
             }
-            if text("client_id") != CLIENT_ID || text("client_secret") != CLIENT_SECRET {
-                let text = "AADSTS7000215: Invalid client secret provided.";
-                return (
-                    StatusCode::UNAUTHORIZED,
-                    Json(json!({"error": "invalid_client", "error_description": text})),
-                )
-                    .into_response();
-            }
             if !text("scope").ends_with("/.default") {
                 return refusal(
                     "invalid_scope",
                     "AADSTS1002012: The provided value for scope is not valid. Client credential flows must have a scope value with /.default.",
                 );
             }
-            let Some(admin) = find("ada") else { return StatusCode::NOT_FOUND.into_response() };
-            let grant = face.issuer.grant(admin, text("scope"));
-            Json(json!({"token_type": "Bearer", "expires_in": 3_599, "ext_expires_in": 3_599, "access_token": grant.access_token})).into_response()
+            face.issuer.token(headers, form)
         }
         _ => StatusCode::NOT_FOUND.into_response(),
     }

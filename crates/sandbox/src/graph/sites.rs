@@ -48,7 +48,8 @@ pub(super) fn route(world: &mut World, call: &Call, steps: &[Step], words: &[&st
     let get = call.method == Method::GET;
     match words {
         ["sites"] if get => {
-            let wanted = call.parameter("search").map(str::to_lowercase);
+            let wanted = call.parameter("search").or_else(|| call.parameter("$search"));
+            let wanted = wanted.map(str::to_lowercase);
             let Some(wanted) = wanted else {
                 return Err(bad("A search is needed to list sites"));
             };
