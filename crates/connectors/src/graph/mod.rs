@@ -264,8 +264,9 @@ impl Connector for Graph {
     fn service_token(&self, account: &Account, _subject: Option<&str>) -> Result<ServiceToken> {
         let tenant = account.required_setting(TENANT)?;
         let endpoint = self.login.join(&format!("{}/oauth2/v2.0/token", names::escaped(tenant)));
-        let endpoint = endpoint
-            .map_err(|_| Error::invalid("tenant must be the organisation's domain or its tenant id."))?;
+        let endpoint = endpoint.map_err(|_| {
+            Error::invalid("tenant must be the organisation's domain or its tenant id.")
+        })?;
         Ok(ServiceToken { endpoint: Some(endpoint), ..ServiceToken::default() })
     }
 

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tramontane_model::Timestamp;
 use tramontane_model::content_hash::QuickXor;
 
-use super::fault::{Fault, bad, changed, full, locked, not_found, taken};
+use super::fault::{Fault, bad, changed, full, not_found};
 use super::names;
 use crate::people::Person;
 use crate::world::Dice;
