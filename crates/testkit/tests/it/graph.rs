@@ -305,8 +305,10 @@ async fn passing_failures_are_passed_over() {
     scene.fault("/items/", Fault::Garble);
     let garbled = scene.storage.get(&scene.cx, &file.reference()).await.unwrap_err();
     assert_eq!(garbled.kind, Kind::Broken);
-    scene.fault("/dl/", Fault::Truncate { after: 0 });
-    assert!(scene.text(&file.id).await.is_err(), "half of a file passed for the whole");
+    let body = in_pieces(Bytes::from(vec![7; 1_000_000]));
+    let whole = scene.create("whole.bin", body).await.unwrap();
+    scene.fault("/dl/", Fault::Truncate { after: 300_000 });
+    assert!(scene.text(&whole.id).await.is_err(), "a part of a file passed for the whole");
     scene.running.sandbox.issuer("onedrivebiz").unwrap().expire_access();
     let expired = scene.storage.get(&scene.cx, &file.reference()).await.unwrap_err();
     assert_eq!(expired.kind, Kind::Credential);
