@@ -168,10 +168,6 @@ impl<'a> Client<'a> {
 
     /// Reads the answer's file.
     pub(super) async fn item_of(&self, response: Response) -> Result<Item> {
-        if !self.cx.raw {
-            let item: Item = response.json().await?;
-            return if item.id.is_empty() { Err(odd("id")) } else { Ok(item) };
-        }
         self.item_from(response.json().await?)
     }
 
@@ -182,16 +178,18 @@ impl<'a> Client<'a> {
         let item = read.map_err(|cause| {
             Error::new(Kind::Broken, "Google's answer is not the JSON expected.").because(cause)
         })?;
-        if item.id.is_empty() { Err(odd("id")) } else { Ok(Item { raw, ..item }) }
+        if item.id.is_empty() {
+            return Err(odd("id"));
+        }
+        self.remember_drive(&item);
+        Ok(Item { raw, ..item })
     }
 
     /// A file by Drive's id, in the trash or not ("files.get").
     pub(super) async fn get_any(&self, id: &str) -> Result<Item> {
         let query = [("supportsAllDrives", "true"), ("fields", self.fields())];
         let url = self.url(&["files", id], &query)?;
-        let item = self.item(Request::new("files_get", Method::GET, url)).await?;
-        self.remember_drive(&item);
-        Ok(item)
+        self.item(Request::new("files_get", Method::GET, url)).await
     }
 
     /// A file by Drive's id. What is in the trash is not there.

@@ -94,7 +94,7 @@ impl Client<'_> {
                 return Err(Error::new(Kind::Body, text));
             }
             let whole = total.or(last.then_some(end));
-            match self.send_chunk(session, chunk, at, whole).await? {
+            match self.send_chunk(session, chunk, at, whole).await.map_err(forgotten)? {
                 Progress::Done(item) if last => return Ok(*item),
                 Progress::Until(there) if !last && there == end => at = end,
                 _ => return Err(Error::new(Kind::Broken, "Google lost count of the upload.")),
@@ -191,6 +191,16 @@ impl Client<'_> {
         if let Err(error) = cx.send(request).await {
             tracing::debug!(%error, "an upload could not be cancelled");
         }
+    }
+}
+
+/// An upload that Google no longer knows cannot go on: what was sent is gone.
+fn forgotten(error: Error) -> Error {
+    match error.kind {
+        Kind::NotFound => {
+            Error::new(Kind::Broken, "Google has forgotten the upload: begin again.").because(error)
+        }
+        _ => error,
     }
 }
 

@@ -12,8 +12,6 @@ use super::ids::{DRIVES, ROOT, SHARED};
 
 /// The media type of folders.
 pub(super) const FOLDER: &str = "application/vnd.google-apps.folder";
-/// The media type of shortcuts.
-pub(super) const SHORTCUT: &str = "application/vnd.google-apps.shortcut";
 /// What the media types of Google's own documents begin with.
 pub(super) const DOCUMENTS: &str = "application/vnd.google-apps.";
 
@@ -257,7 +255,7 @@ mod tests {
             [("text/plain", true), (FOLDER, false), ("application/vnd.google-apps.document", true)]
         {
             let entry = item(json!({
-                "id": "1s", "name": "s", "mimeType": SHORTCUT, "parents": ["1p"],
+                "id": "1s", "name": "s", "mimeType": "application/vnd.google-apps.shortcut", "parents": ["1p"],
                 "shortcutDetails": {"targetId": "1t", "targetMimeType": mime},
             }))
             .entry("0Aroot");

@@ -12,7 +12,7 @@ use tramontane_model::Op;
 use super::api::{Client, with_json};
 use super::fault::{of_parent, says};
 use super::ids::{ROOT, Target, missing};
-use super::item::{Item, SHORTCUT};
+use super::item::Item;
 use super::list::{Corpus, How, namesake};
 use super::write::{folder_of, matches, metadata, taken};
 use super::{query, upload};
@@ -164,9 +164,8 @@ pub(super) async fn copy(
         let text = "A file cannot be copied over itself.";
         return Err(Error::new(Kind::Conflict(Some(what.clone())), text));
     }
-    // Ids that were handed out beforehand are not taken for documents of Google's.
-    let beforehand = source.is_blob() || source.mime_type == SHORTCUT;
-    let meta = match beforehand {
+    // Ids that were handed out beforehand are not taken for documents of Google's, nor for shortcuts.
+    let meta = match source.is_blob() {
         true => metadata(client, &to.name, &folder, &source.mime_type).await?,
         false => json!({"name": to.name, "parents": [folder]}),
     };

@@ -83,7 +83,7 @@ impl Google {
             Some(id) if !is_usable(id) => {
                 return Err(Fault::bad("invalid", "The provided file ID is not usable."));
             }
-            Some(_) if editor && mime != FOLDER && mime != SHORTCUT => {
+            Some(_) if editor && mime != FOLDER => {
                 return Err(Fault::bad(
                     "invalid",
                     "Generated IDs are not supported for Docs Editors formats.",
@@ -189,7 +189,7 @@ pub(super) async fn copy(
     };
     let fresh = match text(&meta, "id") {
         Some(id) if state.files.contains_key(id) => return Err(Fault::taken()),
-        Some(id) if !is_usable(id) => {
+        Some(id) if !is_usable(id) || !source.is_blob() => {
             return Err(Fault::bad("invalid", "The provided file ID is not usable."));
         }
         Some(id) => id.to_owned(),

@@ -6,6 +6,7 @@ mod dropbox;
 mod dropbox_faults;
 mod faults;
 mod gdrive;
+mod gdrive_faults;
 mod gdrive_scenes;
 mod graph;
 mod nextcloud;
