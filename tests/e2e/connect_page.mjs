@@ -166,7 +166,7 @@ async function consent() {
     await page.waitForURL((url) => !url.href.startsWith(facts.base));
     await shot(page, `consent-${name}`);
     // No: the user is told and may choose again.
-    const refuse = page.locator("button, input[type=submit]").filter({ hasText: /deny|cancel|no|refuse/i }).first();
+    const refuse = page.locator("#deny");
     if ((await refuse.count()) > 0) {
       await refuse.click();
       await page.waitForURL((url) => url.href.startsWith(`${facts.base}/connect/`));
@@ -176,7 +176,7 @@ async function consent() {
       await page.locator(`a[href$="/${name}"]`).click();
       await page.waitForURL((url) => !url.href.startsWith(facts.base));
     }
-    await page.locator("button, input[type=submit]").filter({ hasText: /allow|accept|yes|grant|continue/i }).first().click();
+    await page.locator('button[id^="allow-"]').first().click();
     await page.waitForURL((url) => url.href.startsWith(callback));
     check(new URL(page.url()).searchParams.get("code"), `${name}: its consent leads back with a code`);
   }

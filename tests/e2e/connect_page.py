@@ -14,11 +14,19 @@ from house import ROOT, House, check, free_port, upstream
 PACKAGES = ["playwright-core@1.56.1", "axe-core@4.11.0"]
 
 
+def install(*packages):
+    """Installs packages of Debian."""
+    subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", *packages], check=True,
+                   stdout=subprocess.DEVNULL, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
+
+
 def node_modules():
     """Installs the pinned packages once, beside the test servers' state."""
     state = Path(os.environ.get("TRAMONTANE_UPSTREAMS") or ROOT / ".upstreams")
     folder = state / "node" / "connect-page"
     done = folder / ".installed"
+    if not shutil.which("npm"):
+        install("nodejs", "npm")
     if not done.exists() or done.read_text() != " ".join(PACKAGES):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -32,8 +40,7 @@ def chromium():
     """Debian's Chromium, installed when it is missing."""
     found = shutil.which("chromium")
     if not found:
-        subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", "chromium", "fonts-noto-cjk"],
-                       check=True, stdout=subprocess.DEVNULL, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
+        install("chromium", "fonts-noto-cjk")
         found = shutil.which("chromium")
     return found
 

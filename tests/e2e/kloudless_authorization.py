@@ -50,7 +50,7 @@ def main():
         made = requests.post(f"{house.base}/v1/meta/applications/{app}/redirect_uris", headers=mine,
                              json={"url": CALLBACK})
         check(made.status_code == 201, "the redirect URI is registered")
-        kloudless.configure(base_url=house.base)
+        kloudless.configuration["base_url"] = house.base
         url, state = application.get_authorization_url(app, CALLBACK, scope="webdav", extra_data={"username": "nobody"})
         back = browse(url, place)
         check(back["state"] == state, "the state comes back")

@@ -296,7 +296,7 @@ fn unite(choice: &mut Choice, offer: &Offer, item: &Item) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 

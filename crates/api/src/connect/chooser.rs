@@ -138,7 +138,7 @@ pub(crate) async fn cancel(
     headers: HeaderMap,
     request: Request,
 ) -> Answer {
-    let visit = match Visit::find(&app, &call, &headers, &query, &id).await {
+    let mut visit = match Visit::find(&app, &call, &headers, &query, &id).await {
         Ok(visit) => visit,
         Err(instead) => return Ok(*instead),
     };
@@ -152,6 +152,7 @@ pub(crate) async fn cancel(
     if app.directory().advance(visit.handshake.clone(), step, None).await?.is_none() {
         return Ok(visit.frame.lost());
     }
+    visit.frame.here = None;
     let text = "The user did not connect an account.";
     let failure = deliver::Failure { code: FaultCode::AccessDenied, description: text };
     Ok(deliver::failure(&visit.frame, &request, failure))

@@ -22,14 +22,16 @@ pub(crate) struct Failure<'a> {
 }
 
 /// An account is connected: ends the handshake and hands over what was asked for.
-pub(crate) async fn connected(visit: Visit, imported: &Imported) -> Response<Body> {
-    let directory = visit.app.directory();
+pub(crate) async fn connected(mut visit: Visit, imported: &Imported) -> Response<Body> {
+    let directory = visit.app.directory().clone();
     let Ok(step) = visit.handshake.step.clone().finish() else { return visit.frame.lost() };
     match directory.advance(visit.handshake.clone(), step, None).await {
         Ok(Some(_)) => {}
         Ok(None) => return visit.frame.lost(),
         Err(error) => return visit.problem(&Problem::from(error)),
     }
+    // The last page is shown once: there is no other language of it to go to.
+    visit.frame.here = None;
     match hand_over(&visit, imported).await {
         Ok(response) => response,
         Err(problem) => visit.problem(&problem),

@@ -2,7 +2,7 @@
 
 use tramontane_accounts::Error;
 use tramontane_accounts::handshake::{Trouble, TroubleKind};
-use tramontane_connector::{Descriptor, Kind};
+use tramontane_connector::{Descriptor, Field, Kind};
 
 use super::page::Frame;
 
@@ -30,6 +30,10 @@ pub(crate) fn of_error(frame: &Frame, about: &Descriptor, error: &Error) -> Show
         Error::Connector(fault) => {
             let message = with_words(fault);
             let field = named_field(about, &fault.message);
+            let field = match fault.kind {
+                Kind::Credential => secret_field(about, field),
+                _ => field,
+            };
             let text = match &fault.kind {
                 Kind::Credential => words.credential,
                 Kind::Unavailable => words.unreachable,
@@ -118,6 +122,13 @@ fn with_words(fault: &tramontane_connector::Error) -> String {
 fn named_field(about: &Descriptor, message: &str) -> Option<&'static str> {
     let first = message.split(|one: char| !(one.is_ascii_alphanumeric() || one == '_')).next()?;
     about.fields.iter().find(|field| field.name == first).map(|field| field.name)
+}
+
+/// What is looked at first when a sign-in is refused: the secret that is named, else the first one.
+fn secret_field(about: &Descriptor, named: Option<&'static str>) -> Option<&'static str> {
+    let named = named.filter(|name| about.field(name).is_some_and(Field::is_secret));
+    let first = || about.fields.iter().find(|field| field.is_secret()).map(|field| field.name);
+    named.or_else(first)
 }
 
 fn is_address(about: &Descriptor, field: Option<&str>) -> bool {
