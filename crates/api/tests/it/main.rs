@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod connect;
+mod connect_links;
 mod faults;
 mod files;
 mod folders;
