@@ -50,7 +50,7 @@ const REASONS: &[(Op, Reason)] = &[
     (Op::RecentList, Reason::lacks("Dropbox has no list of what changed last.")),
     (
         Op::FileDeletePermanently,
-        Reason::lacks("Dropbox deletes for good only in accounts of teams (Dropbox Business)."),
+        Reason::lacks("Dropbox deletes for good only for administrators of teams."),
     ),
     (
         Op::UploadUrlCreate,
@@ -84,7 +84,7 @@ const LIMITS: Limits = Limits {
 
 /// What this account can do.
 pub(super) fn of(account: &Account) -> Abilities {
-    let business = account.admin || account.setting(ACCOUNT_TYPE) == Some("business");
-    let native = if business { NATIVE.with(Op::FileDeletePermanently) } else { NATIVE };
+    // "permanently_delete" is for apps of teams alone, and so is its scope.
+    let native = if account.admin { NATIVE.with(Op::FileDeletePermanently) } else { NATIVE };
     Abilities { native, reasons: REASONS.to_vec(), semantics: SEMANTICS, limits: LIMITS }
 }

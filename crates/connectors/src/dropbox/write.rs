@@ -190,6 +190,12 @@ pub(super) async fn create(
     }
 }
 
+/// Whether the service finds nothing at the id that was written to.
+fn has_no_target(error: &Error) -> bool {
+    let code = error.fault.as_ref().and_then(|fault| fault.code.as_deref());
+    code.is_some_and(|code| code.contains("malformed_path"))
+}
+
 pub(super) async fn update(
     api: &Api<'_>,
     file: &NativeId,
@@ -202,7 +208,7 @@ pub(super) async fn update(
     match upload(api, &commit, body).await {
         Ok(made) => lookup::entry(api, made).await,
         // The file went away while its content was on its way.
-        Err(error) if error.kind == Kind::Invalid => {
+        Err(error) if has_no_target(&error) => {
             Err(Error::not_found("The file is not there any more.").because(error))
         }
         Err(error) => Err(explain(api, error, &commit, &there.name, if_match.is_some()).await),
