@@ -85,8 +85,8 @@ pub trait Connector: Send + Sync {
         Some("login_hint")
     }
 
-    /// The request that gives the account's grant back, where the service does not follow RFC 7009.
-    /// `token`: the refresh token, or the access token where there is none.
+    /// The request that gives the account's grant back, where the service does not follow RFC 7009 but
+    /// takes a live access token of the grant, which `token` is.
     fn revoke_request(&self, _token: &str) -> Option<Request> {
         None
     }

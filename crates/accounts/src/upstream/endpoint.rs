@@ -9,7 +9,9 @@ use http::{Method, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use tramontane_connector::http::{Request, Response};
 use tramontane_connector::oauth::{ACCESS_TOKEN, REFRESH_TOKEN};
-use tramontane_connector::{ClientAuth, Connector, Credential, Error, Kind, OAuth, Retry};
+use tramontane_connector::{
+    ClientAuth, Connector, Credential, Error, Kind, OAuth, Retry, Tokens as _,
+};
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
@@ -341,7 +343,16 @@ impl Grants {
             return Revoked::NotPossible;
         };
         let name = connector.descriptor().friendly_name;
-        let request = match (connector.revoke_request(token), &oauth.revoke) {
+        let own = match connector.revoke_request(token) {
+            None => None,
+            // Such services are asked with a live access token; what is kept may be another, or old.
+            Some(_) => match self.access_token(&opened.account, None, None).await {
+                Ok(live) => connector.revoke_request(live.expose_secret()),
+                Err(error) if error.kind == Kind::Credential => return Revoked::Done,
+                Err(error) => return Revoked::Failed(error.to_string()),
+            },
+        };
+        let request = match (own, &oauth.revoke) {
             (Some(request), _) => Ok(request),
             (None, None) => return Revoked::NotPossible,
             (None, Some(endpoint)) => {

@@ -17,7 +17,9 @@ use tramontane_store::scratch::{Scratch, on_each_engine};
 use tramontane_vault::SystemEntropy;
 use url::Url;
 
-use crate::drive::{Drive, Endpoint, Nothing, Trouble, granted, grants, grants_of, now, token};
+use crate::drive::{
+    Drive, Endpoint, Nothing, Trouble, granted, grants, grants_of, now, operator_clients, token,
+};
 use crate::house::House;
 
 const BACK: &str = "https://tramontane.example.com/v1/oauth/callback";
@@ -376,4 +378,23 @@ async fn a_grant_is_given_back_as_well_as_it_can_be() {
     assert_eq!(grants.revoke(&account).await, Revoked::Done, "what is gone is given back");
     let other = house.connect("dav").await;
     assert_eq!(grants.revoke(&other).await, Revoked::NotPossible);
+}
+
+#[tokio::test]
+async fn a_service_that_wants_a_live_token_to_end_a_grant_gets_one() {
+    let house = House::on(Scratch::sqlite().await).await;
+    let endpoint = Endpoint::new(&house.clock, Duration::ZERO);
+    let grants = grants_of(
+        &house.directory,
+        &endpoint,
+        operator_clients(),
+        Drive::with_its_own_revocation(),
+    );
+    let new = granted(&endpoint, &house.clock);
+    let account = house.directory.import(house.app(), new).await.unwrap().opened;
+    // What is kept has expired: a token is fetched first.
+    endpoint.issuer.expire_access();
+    house.clock.turn_seconds(86_400);
+    assert_eq!(grants.revoke(&account).await, Revoked::Done);
+    assert!(!endpoint.issuer.stands(find("ana").unwrap()));
 }

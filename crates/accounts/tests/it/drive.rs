@@ -43,6 +43,8 @@ pub(crate) const IDLE: i64 = 10 * 86_400;
 /// The connector.
 pub(crate) struct Drive {
     oauth: OAuth,
+    /// Whether it ends grants in a way of its own, which takes a live access token.
+    own_revocation: bool,
 }
 
 impl Drive {
@@ -85,7 +87,12 @@ impl Drive {
             },
             service_account: Some(ServiceAccount::SignedAssertion),
         };
-        Self { oauth }
+        Self { oauth, own_revocation: false }
+    }
+
+    /// With a way of its own to end grants.
+    pub(crate) fn with_its_own_revocation() -> Self {
+        Self { own_revocation: true, ..Self::new() }
     }
 }
 
@@ -103,6 +110,12 @@ impl Connector for Drive {
 
     fn oauth(&self) -> Option<&OAuth> {
         Some(&self.oauth)
+    }
+
+    fn revoke_request(&self, token: &str) -> Option<Request> {
+        let url = Url::parse("https://drive.example.com/revoke-live").unwrap();
+        let request = Request::new("revoke", http::Method::POST, url);
+        self.own_revocation.then(|| request.bytes(token.to_owned()))
     }
 }
 
@@ -165,6 +178,10 @@ impl Endpoint {
     }
 
     async fn answer(&self, path: &str, request: &Request, form: &str) -> (u16, Vec<u8>) {
+        if path == "/revoke-live" {
+            let live = self.issuer.bearer_of(form).is_some() && self.issuer.revoke(form);
+            return (if live { 200 } else { 401 }, b"{}".to_vec());
+        }
         if path == "/revoke" {
             let token = tramontane_sandbox::params(form).remove("token").unwrap();
             let status = if self.issuer.revoke(&token) { 200 } else { 400 };
@@ -216,11 +233,16 @@ impl BackChannel for Endpoint {
 
 /// Grants of a directory at this service, impatient enough for tests.
 pub(crate) fn grants(directory: &Directory, endpoint: &Arc<Endpoint>) -> Grants {
+    grants_of(directory, endpoint, operator_clients(), Drive::new())
+}
+
+/// The operator's clients at this service.
+pub(crate) fn operator_clients() -> OperatorClients {
     let mut clients = OperatorClients::default();
     clients.set("drive", false, CLIENT_ID, Some(SecretString::from(CLIENT_SECRET)));
     let key = SecretString::from(tramontane_sandbox::robot_key());
     clients.set("drive", true, CLIENT_ID, Some(key));
-    grants_of(directory, endpoint, clients, Drive::new())
+    clients
 }
 
 pub(crate) fn grants_of(
