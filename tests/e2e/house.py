@@ -55,11 +55,12 @@ class Answer:
 
 
 class House:
-    """One server with a data directory of its own, and the commands that set it up."""
+    """One server with a data directory of its own, and the commands that set it up. It listens on a free port of
+    127.0.0.1 unless `listen` names an address and port."""
 
     def __init__(self, **settings):
         self.folder = Path(tempfile.mkdtemp(prefix="tramontane-e2e-"))
-        self.listen = f"127.0.0.1:{free_port()}"
+        self.listen = settings.pop("listen", None) or f"127.0.0.1:{free_port()}"
         self.base = f"http://{self.listen}"
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("TRAMONTANE_", "DATABASE_"))}
         self.environment |= {"TRAMONTANE_DATA_DIR": str(self.folder / "data"), "TRAMONTANE_LISTEN": self.listen}
