@@ -21,6 +21,7 @@ mod issuer;
 mod page;
 mod people;
 mod push;
+mod quirks;
 mod robots;
 mod world;
 

@@ -1,7 +1,7 @@
 //! Every path of the API on one screen.
 
 use axum::extract::{OriginalUri, Request, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
@@ -30,13 +30,7 @@ pub(super) fn router(cloud: Cloud) -> axum::Router {
 }
 
 async fn quirks(State(cloud): State<Cloud>, body: String) -> Response {
-    match serde_json::from_str(&body) {
-        Ok(quirks) => {
-            cloud.store().quirks = quirks;
-            StatusCode::NO_CONTENT.into_response()
-        }
-        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
-    }
+    crate::quirks::set(&body, |quirks| cloud.store().quirks = quirks)
 }
 
 /// Everything below `/2.0`.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tramontane_model::Timestamp;
 
+use super::lag::{Index, Quirks};
 use super::path::{below, is_disallowed, is_wellformed, lower, renamed, split};
 use super::refusal::{tag, tagged};
 use crate::people::Person;
@@ -74,6 +75,15 @@ pub(super) struct Gone {
     pub(super) folder: bool,
 }
 
+/// One line of the journal.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) sequence: u64,
+    /// The path in lower case.
+    pub(super) key: String,
+    pub(super) at: Timestamp,
+}
+
 /// How a file is written.
 pub(super) struct Write<'a> {
     pub(super) content: Bytes,
@@ -109,10 +119,13 @@ pub(super) struct Drive {
     gone_in_order: VecDeque<String>,
     /// Contents that are no longer current, the oldest first.
     pub(super) past: VecDeque<Revision>,
-    pub(super) journal: VecDeque<(u64, String)>,
+    pub(super) journal: VecDeque<Change>,
     pub(super) sequence: u64,
     /// Cursors of an earlier generation are reset.
     pub(super) generation: u64,
+    /// What is late, and what searches know when they are.
+    pub(super) quirks: Quirks,
+    pub(super) index: Option<Index>,
     used: u64,
     kept: u64,
     revisions: u64,
@@ -151,6 +164,8 @@ impl Drive {
             journal: VecDeque::new(),
             sequence: 0,
             generation: 0,
+            quirks: Quirks::default(),
+            index: None,
             used: 0,
             kept: 0,
             revisions: 0,
@@ -172,9 +187,10 @@ impl Drive {
         self.past.iter().chain(current).find(|one| one.rev == rev)
     }
 
-    fn note(&mut self, key: &str) {
+    fn note(&mut self, key: &str, at: Timestamp) {
         self.sequence += 1;
-        self.journal.push_back((self.sequence, key.to_owned()));
+        self.journal.push_back(Change { sequence: self.sequence, key: key.to_owned(), at });
+        self.index_later(key, at);
         if self.journal.len() > JOURNAL {
             self.journal.pop_front();
         }
@@ -182,7 +198,7 @@ impl Drive {
 
     /// The first change that the journal still tells of.
     pub(super) fn oldest(&self) -> u64 {
-        self.journal.front().map_or(self.sequence, |(sequence, _)| sequence.saturating_sub(1))
+        self.journal.front().map_or(self.sequence, |change| change.sequence.saturating_sub(1))
     }
 
     fn next_rev(&mut self) -> String {
@@ -266,7 +282,7 @@ impl Drive {
             properties: BTreeMap::new(),
             shared_folder: None,
         });
-        self.note(&lower(path));
+        self.note(&lower(path), moment.now);
     }
 
     fn free(&self, path: &str, folder: bool) -> String {
@@ -361,7 +377,7 @@ impl Drive {
         };
         let node = Node { id, path, file: Some(file), properties, shared_folder: None };
         self.insert(node.clone());
-        self.note(&lower(&node.path));
+        self.note(&lower(&node.path), moment.now);
         Ok(node)
     }
 
@@ -429,12 +445,12 @@ impl Drive {
             moved.push(node);
         }
         if !copy {
-            self.note(&from_key);
+            self.note(&from_key, moment.now);
         }
         for node in moved {
             let key = lower(&node.path);
             self.insert(node);
-            self.note(&key);
+            self.note(&key, moment.now);
         }
         // Renames that change the case alone leave nothing behind.
         self.node(&to).cloned().ok_or_else(malformed)
@@ -449,7 +465,7 @@ impl Drive {
                 self.keep(file);
             }
         }
-        self.note(key);
+        self.note(key, now);
     }
 
     /// Forgets what was at a key and below it, with all its revisions.
@@ -490,5 +506,8 @@ impl Drive {
             file.id = id.to_owned();
         }
         self.ids.insert(id.to_owned(), key.to_owned());
+        if let Some(at) = self.journal.back().map(|change| change.at) {
+            self.index_later(key, at);
+        }
     }
 }

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tramontane_model::Timestamp;
 
 use super::World;
 use super::auth::Caller;
@@ -23,6 +24,8 @@ use super::render::{Wanted, deleted, metadata};
 /// The most entries of a page, and how many when the caller does not say.
 const MAX_PAGE: usize = 2_000;
 const USUAL_PAGE: usize = 500;
+/// How often a long poll looks for changes that are told late.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a cursor holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -105,7 +108,7 @@ fn begin(drive: &Drive, arg: &Value) -> Result<Cursor, Refusal> {
 }
 
 /// One page of what the folder holds.
-fn listed(drive: &Drive, mut cursor: Cursor) -> Value {
+fn listed(drive: &Drive, mut cursor: Cursor, now: Timestamp) -> Value {
     let after = cursor.after.clone().unwrap_or_default();
     let (from, to) = below(&cursor.folder);
     let mut keys: BTreeMap<&String, Value> = BTreeMap::new();
@@ -132,16 +135,17 @@ fn listed(drive: &Drive, mut cursor: Cursor) -> Value {
     cursor.after = if more { page.last().map(|(key, _)| (*key).clone()) } else { None };
     let entries: Vec<Value> = page.into_iter().map(|(_, value)| value).collect();
     // Changes while the listing went on are told when it is over.
-    let pending = !more && drive.sequence > cursor.sequence;
+    let pending = !more && drive.told(now) > cursor.sequence;
     json!({"entries": entries, "cursor": cursor.write(), "has_more": more || pending})
 }
 
 /// One page of what changed, the change that came last the last; several of one path are one.
-fn changed(drive: &Drive, mut cursor: Cursor) -> Value {
-    let new = drive.journal.iter().filter(|(n, key)| *n > cursor.sequence && cursor.covers(key));
+fn changed(drive: &Drive, mut cursor: Cursor, now: Timestamp) -> Value {
+    let told = drive.told(now);
+    let new = drive.changes(cursor.sequence, told).filter(|(_, key)| cursor.covers(key));
     let mut last: BTreeMap<&String, u64> = BTreeMap::new();
     for (n, key) in new {
-        last.insert(key, *n);
+        last.insert(key, n);
     }
     let mut ordered: Vec<(u64, &String)> = last.into_iter().map(|(key, n)| (n, key)).collect();
     ordered.sort_unstable();
@@ -149,7 +153,7 @@ fn changed(drive: &Drive, mut cursor: Cursor) -> Value {
     ordered.truncate(cursor.limit);
     cursor.sequence = match ordered.last() {
         Some((n, _)) if more => *n,
-        _ => drive.sequence,
+        _ => told.max(cursor.sequence),
     };
     let wanted = cursor.wanted();
     let entries: Vec<Value> = ordered
@@ -168,13 +172,15 @@ pub(super) fn list_folder(world: &World, caller: &Caller, arg: &Value) -> Result
     let mut state = world.state();
     let drive = state.drive(caller.person)?;
     let cursor = begin(drive, arg)?;
-    Ok(listed(drive, cursor))
+    Ok(listed(drive, cursor, world.now()))
 }
 
 pub(super) fn latest_cursor(world: &World, caller: &Caller, arg: &Value) -> Result<Value, Refusal> {
     let mut state = world.state();
-    let mut cursor = begin(state.drive(caller.person)?, arg)?;
+    let drive = state.drive(caller.person)?;
+    let mut cursor = begin(drive, arg)?;
     cursor.after = None;
+    cursor.sequence = drive.told(world.now());
     Ok(json!({"cursor": cursor.write()}))
 }
 
@@ -198,7 +204,8 @@ pub(super) fn go_on(world: &World, caller: &Caller, arg: &Value) -> Result<Value
     if !drive.has_folder(&cursor.folder) {
         return Err(path_error("not_found"));
     }
-    Ok(if cursor.after.is_some() { listed(drive, cursor) } else { changed(drive, cursor) })
+    let show = if cursor.after.is_some() { listed } else { changed };
+    Ok(show(drive, cursor, world.now()))
 }
 
 /// `list_folder/longpoll`: unsigned; answers at a change or when the time is over.
@@ -229,7 +236,9 @@ pub(super) async fn longpoll(
                 Ok(false) => {}
                 done => return done,
             }
-            if changes.changed().await.is_err() {
+            // Nothing but the clock says when a late change is told.
+            let look_again = if is_late(&world) { LOOK_AGAIN } else { Duration::MAX };
+            if let Ok(Err(_)) = tokio::time::timeout(look_again, changes.changed()).await {
                 return Ok(false);
             }
         }
@@ -241,6 +250,10 @@ pub(super) async fn longpoll(
     }
 }
 
+fn is_late(world: &World) -> bool {
+    world.state().drives.values().any(|drive| drive.quirks.changes_lag > 0)
+}
+
 fn has_changed(world: &World, arg: &Value) -> Result<bool, Refusal> {
     let text = arg.get("cursor").and_then(Value::as_str).unwrap_or_default();
     let state = world.state();
@@ -249,6 +262,6 @@ fn has_changed(world: &World, arg: &Value) -> Result<bool, Refusal> {
     let drive =
         drive.ok_or_else(|| Refusal::Bad(format!("Invalid \"cursor\" parameter: {text:?}")))?;
     let cursor = read(drive, arg)?;
-    let mut new = drive.journal.iter().rev().take_while(|(n, _)| *n > cursor.sequence);
+    let mut new = drive.changes(cursor.sequence, drive.told(world.now()));
     Ok(cursor.after.is_some() || new.any(|(_, key)| cursor.covers(key)))
 }

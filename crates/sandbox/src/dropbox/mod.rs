@@ -3,7 +3,8 @@
 //! Facts are from the HTTP documentation (<https://www.dropbox.com/developers/documentation/http/documentation>),
 //! the guides beside it and the API's published specification (<https://github.com/dropbox/dropbox-api-spec>).
 //! What is simplified: shared folders and shared files do not appear in the other person's files, and search looks
-//! at names, and at the content of small text files.
+//! at names, and at the content of small text files. `POST /_quirks` makes searches and cursors late (`lag.rs`): off
+//! unless a test asks for it.
 
 mod auth;
 mod call;
@@ -11,6 +12,7 @@ mod content;
 mod drive;
 mod files;
 mod jobs;
+mod lag;
 mod links;
 mod listing;
 mod path;
@@ -137,6 +139,7 @@ pub(crate) fn service(lent: &Lent) -> Service {
         .route("/2/{*route}", post(call::call).get(call::call))
         .route("/_sandbox/webhooks", post(webhooks::add).delete(webhooks::clear))
         .route("/_sandbox/reset_cursors", post(webhooks::reset_cursors))
+        .route("/_quirks", post(lag::set))
         .route("/temporary/{ticket}", get(temporary::download))
         .route("/apitul/1/{ticket}", post(temporary::upload))
         .with_state(world);

@@ -1,6 +1,7 @@
 //! `files/search_v2`: words of names, beginnings of words, whatever their case; and the content of small text files.
 
 use serde_json::{Value, json};
+use tramontane_model::Timestamp;
 
 use super::World;
 use super::auth::Caller;
@@ -42,7 +43,7 @@ fn matches_content(node: &Node, asked: &[String]) -> bool {
     std::str::from_utf8(&file.content).is_ok_and(|text| matches(text, asked))
 }
 
-fn found(drive: &Drive, arg: &Value) -> Result<Vec<Value>, Refusal> {
+fn found(drive: &mut Drive, arg: &Value, now: Timestamp) -> Result<Vec<Value>, Refusal> {
     let options = arg.get("options").cloned().unwrap_or_default();
     let query = arg.get("query").and_then(Value::as_str).unwrap_or_default();
     if query.is_empty() || query.chars().count() > 1_000 {
@@ -65,7 +66,7 @@ fn found(drive: &Drive, arg: &Value) -> Result<Vec<Value>, Refusal> {
     let asked = words(query);
     let inside = format!("{folder}/");
     let (mut by_name, mut by_content) = (Vec::new(), Vec::new());
-    for (key, node) in &drive.nodes {
+    for (key, node) in drive.searched(now) {
         if !key.starts_with(&inside) {
             continue;
         }
@@ -115,7 +116,7 @@ pub(super) fn search(world: &World, caller: &Caller, arg: &Value) -> Result<Valu
             "request body: options: max_results: {size} is not within range [1, 1000]"
         )));
     }
-    let matches = found(world.state().drive(caller.person)?, arg)?;
+    let matches = found(world.state().drive(caller.person)?, arg, world.now())?;
     Ok(page(world, caller, matches, usize::try_from(size).unwrap_or(100)))
 }
 

@@ -74,7 +74,9 @@ impl Google {
             // Whoever has not read the old one must still hear of the thing.
             audience.extend(old.audience);
         }
-        let change = Change { target: target.clone(), at: self.now(), drive, audience };
+        let now = self.now();
+        state.index_later(&target, now);
+        let change = Change { target, at: now, drive, audience };
         state.log.insert(seq, change.clone());
         self.push(state, &change, &told, how, what);
     }
@@ -99,7 +101,7 @@ pub(super) async fn start(Shared(google): Shared<Google>, call: Call) -> Answer<
     call.reads()?;
     let state = google.state();
     log_of(&state, &call)?;
-    let token = (state.seq + 1).to_string();
+    let token = state.next_untold(call.now, 0).to_string();
     call.reply(json!({"kind": "drive#startPageToken", "startPageToken": token}), "*")
 }
 
@@ -112,7 +114,8 @@ pub(super) async fn list(Shared(google): Shared<Google>, call: Call) -> Answer<R
     let from = page_token(&state, &call)?;
     let mut found = Vec::new();
     let mut next = None;
-    for (seq, change) in state.log.range(from..) {
+    let untold = state.next_untold(call.now, from);
+    for (seq, change) in state.log.range(from..untold.max(from)) {
         let Some(shown) = render(&state, &call, change, log.as_deref()) else { continue };
         if found.len() == size {
             next = Some(*seq);
@@ -124,7 +127,7 @@ pub(super) async fn list(Shared(google): Shared<Google>, call: Call) -> Answer<R
     if let Some(members) = answer.as_object_mut() {
         match next {
             Some(seq) => members.insert("nextPageToken".into(), seq.to_string().into()),
-            None => members.insert("newStartPageToken".into(), (state.seq + 1).to_string().into()),
+            None => members.insert("newStartPageToken".into(), untold.to_string().into()),
         };
     }
     call.reply(answer, FIELDS)

@@ -221,7 +221,8 @@ pub(super) async fn list(Shared(google): Shared<Google>, call: Call) -> Answer<R
         call.text("driveId")
     )));
     let after = call.text("pageToken").map(|token| read_token(token, &bound)).transpose()?;
-    let state = google.state();
+    let mut state = google.state();
+    state.index_due(call.now);
     if let Corpus::Drive(id) = corpus {
         let root = state.files.get(id).filter(|file| file.drive.as_deref() == Some(id));
         let member = root.and_then(|root| state.role(call.person, root, call.now));
@@ -234,24 +235,25 @@ pub(super) async fn list(Shared(google): Shared<Google>, call: Call) -> Answer<R
         // The real service forgets to say which.
         state.seen(call.person, id, call.all_drives(), call.now).map_err(|_| Fault::no_file(""))?;
     }
+    let view = state.searched(above.is_some());
     let here = |file: &File| match corpus {
         Corpus::User(all) => all || file.drive.is_none(),
         Corpus::Drive(id) => file.drive.as_deref() == Some(id),
     };
     let visible = |file: &File| match above {
-        Some(_) => state.role(call.person, file, call.now).is_some(),
-        None => state.is_listed(call.person, file, call.now),
+        Some(_) => view.role(call.person, file, call.now).is_some(),
+        None => view.is_listed(call.person, file, call.now),
     };
     let candidates: Box<dyn Iterator<Item = &File>> = match above {
-        Some("root") => Box::new(state.children_of(state.root(call.person))),
-        Some(id) => Box::new(state.children_of(id)),
-        None => Box::new(state.files.values()),
+        Some("root") => Box::new(view.children_of(view.root(call.person))),
+        Some(id) => Box::new(view.children_of(id)),
+        None => Box::new(view.files.values()),
     };
     let mut found: Vec<(Vec<String>, &File)> = candidates
-        .filter(|file| here(file) && !state.is_root(file) && visible(file))
-        .filter(|file| query.as_ref().is_none_or(|query| state.fits(file, query, &call)))
+        .filter(|file| here(file) && !view.is_root(file) && visible(file))
+        .filter(|file| query.as_ref().is_none_or(|query| view.fits(file, query, &call)))
         .map(|file| {
-            let values = keys.iter().map(|key| sort_value(&state, file, key.0, &call));
+            let values = keys.iter().map(|key| sort_value(view, file, key.0, &call));
             (values.chain([file.id.clone()]).collect(), file)
         })
         .collect();
@@ -263,7 +265,7 @@ pub(super) async fn list(Shared(google): Shared<Google>, call: Call) -> Answer<R
     found.truncate(size);
     let mut answer = json!({
         "kind": "drive#fileList", "incompleteSearch": false,
-        "files": found.iter().map(|(_, file)| state.render(file, &call)).collect::<Vec<Value>>(),
+        "files": found.iter().map(|(_, file)| view.render(file, &call)).collect::<Vec<Value>>(),
     });
     if let (true, Some((place, _)), Some(members)) = (more, found.last(), answer.as_object_mut()) {
         members.insert("nextPageToken".into(), write_token(place, &bound).into());

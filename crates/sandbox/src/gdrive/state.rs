@@ -234,6 +234,9 @@ pub(super) struct State {
     pub(super) seq: u64,
     pub(super) channels: BTreeMap<String, Channel>,
     pub(super) sessions: BTreeMap<String, Session>,
+    /// What is late, and what searches know when they are.
+    pub(super) quirks: super::lag::Quirks,
+    pub(super) index: Option<Box<super::lag::Index>>,
     /// Bytes of all files together.
     total: u64,
 }
@@ -250,6 +253,18 @@ impl State {
             state.roots.insert(person.id, id);
         }
         state
+    }
+
+    /// Files and shared drives as they are, without anything else.
+    pub(super) fn files_alone(&self) -> Self {
+        Self {
+            files: self.files.clone(),
+            children: self.children.clone(),
+            roots: self.roots.clone(),
+            drives: self.drives.clone(),
+            total: self.total,
+            ..Self::default()
+        }
     }
 
     /// The id of someone's My Drive.
