@@ -70,8 +70,11 @@ const popup = (origin, more) => authorize({
 
 const browser = await chromium.launch({ executablePath: facts.browser, args: ["--no-sandbox"] });
 const violations = [];
+let users = 0;
 async function context(options = {}) {
-  const made = await browser.newContext({ locale: "en-US", viewport: { width: 900, height: 900 }, ...options });
+  users += 1; // each context is another end user, at an address of their own
+  const made = await browser.newContext({ locale: "en-US", viewport: { width: 900, height: 900 },
+    extraHTTPHeaders: { "X-Forwarded-For": `198.51.100.${users}` }, ...options });
   await made.addInitScript(() => addEventListener("securitypolicyviolation", (event) =>
     console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`)));
   made.on("page", (page) => {

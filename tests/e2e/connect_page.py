@@ -15,7 +15,9 @@ from house import House, check, free_port, upstream
 def main():
     packages, browser = node_modules(), chromium()
     dav = upstream("TRAMONTANE_TEST_WEBDAV")
-    with House(allow_addresses="127.0.0.0/8", sandbox="true", sandbox_listen=f"127.0.0.1:{free_port()}") as house:
+    # The browser says for which end user's address it asks: from one, connect pages answer 120 requests a minute.
+    with House(allow_addresses="127.0.0.0/8", sandbox="true", sandbox_listen=f"127.0.0.1:{free_port()}",
+               trusted_proxies="127.0.0.1") as house:
         # The first start shows the meta token and makes an application; the tests use that one.
         meta = re.search(r"tmm_[A-Za-z0-9_-]+", house.log.read_text()).group(0)
         listed = house.ask("GET", "/v1/meta/applications", token=meta).json["objects"]
