@@ -46,7 +46,8 @@ try {
     } else {
       await page.waitForURL((url) => url.href.startsWith(`${base}/connect/`));
       await page.waitForSelector(".trouble p");
-      console.log(`ok: our page says: ${(await page.textContent(".trouble p")).trim()}`);
+      const told = (await page.textContent(".trouble")).replace(/\s+/g, " ").trim();
+      check(told.includes("The client_secret is incorrect"), `our page says why: ${told}`);
     }
   }
   await shot("end");
