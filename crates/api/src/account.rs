@@ -180,6 +180,7 @@ impl Account {
         cx.extra_headers = self.asked.headers.clone();
         cx.traceparent = self.call.traceparent.clone();
         cx.as_user = self.as_user.clone();
+        cx.told = Arc::clone(&self.call.told);
         cx
     }
 

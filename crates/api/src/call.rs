@@ -8,6 +8,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use tokio::time::Instant;
 use tramontane_accounts::Opened;
+use tramontane_connector::budget::Told;
 
 use crate::problem::Problem;
 use crate::rate::Budget;
@@ -36,6 +37,8 @@ pub struct Facts {
     opened: OnceLock<Arc<Opened>>,
     asked_service: OnceLock<()>,
     budget: Mutex<Option<Budget>>,
+    /// What services told of their own budgets.
+    pub(crate) told: Arc<Told>,
 }
 
 impl Deref for Call {
@@ -72,6 +75,7 @@ impl Call {
             opened: OnceLock::new(),
             asked_service: OnceLock::new(),
             budget: Mutex::new(None),
+            told: Arc::default(),
         }))
     }
 

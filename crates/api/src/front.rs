@@ -34,6 +34,8 @@ use crate::router;
 use crate::state::App;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The service's own budget, where it tells one (wire API, section 54).
+static SERVICE_BUDGET: HeaderName = HeaderName::from_static("tramontane-service-ratelimit");
 static CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -196,6 +198,13 @@ impl Front {
                 ("ratelimit-reset", budget.reset),
             ] {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
+            }
+        }
+        if let Some(told) = call.told.budget() {
+            let (limit, remaining, reset) = (told.limit, told.remaining, told.reset);
+            let text = format!("limit={limit}, remaining={remaining}, reset={reset}");
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                headers.insert(SERVICE_BUDGET.clone(), value);
             }
         }
         if asked.head {

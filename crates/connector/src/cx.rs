@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tramontane_model::{Clock, Timestamp};
 
 use crate::account::Account;
+use crate::budget::Told;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Request, Response};
 
@@ -122,6 +123,8 @@ pub struct Cx {
     /// The member of the organisation to act as, by the service's id; for accounts with
     /// organisation-wide access.
     pub as_user: Option<Arc<str>>,
+    /// Where the wire notes the budget that the service tells of.
+    pub told: Arc<Told>,
     /// The trace to go on with, in the form of W3C Trace Context.
     pub traceparent: Option<Arc<str>>,
 }
@@ -138,6 +141,7 @@ impl Cx {
             raw: false,
             extra_headers: Arc::default(),
             as_user: None,
+            told: Arc::default(),
             traceparent: None,
         }
     }

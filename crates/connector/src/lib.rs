@@ -8,6 +8,7 @@
 pub mod abilities;
 pub mod account;
 pub mod body;
+pub mod budget;
 pub mod connector;
 pub mod cx;
 pub mod descriptor;

@@ -19,6 +19,7 @@ use url::Url;
 
 use crate::answer::{passing_refusal, receive};
 use crate::bearer::{AsStored, Bearer};
+use crate::budget;
 use crate::fault::fault;
 use crate::guard::Guard;
 use crate::outgoing::{Outgoing, Watch};
@@ -412,7 +413,12 @@ impl Lent for Wire {
                 .instrument(span.clone())
                 .await;
             match &answer {
-                Ok(answer) => span.record("http.response.status_code", answer.status.as_u16()),
+                Ok(answer) => {
+                    if let Some(told) = budget::told(&answer.headers, self.clock.now()) {
+                        cx.told.note(told);
+                    }
+                    span.record("http.response.status_code", answer.status.as_u16())
+                }
                 Err(_) => span.record("otel.status_code", "ERROR"),
             };
             drop((span, permit));

@@ -6,6 +6,7 @@
 
 mod answer;
 mod bearer;
+mod budget;
 mod client;
 mod fault;
 pub mod guard;

@@ -9,6 +9,7 @@ use http::Method;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use tramontane_api::ApiLimits;
+use tramontane_connector::budget::ServiceBudget;
 use tramontane_connector::descriptor::{Descriptor, Field};
 use tramontane_connector::storage::{Content, ReadOptions};
 use tramontane_connector::{
@@ -124,7 +125,10 @@ impl Storage for Faulty {
         NativeId::new("root")
     }
 
-    async fn get(&self, _: &Cx, of: &EntryRef) -> Result<Entry> {
+    async fn get(&self, cx: &Cx, of: &EntryRef) -> Result<Entry> {
+        if of.id.as_str() == "budget" || of.id.as_str() == "rate" {
+            cx.told.note(ServiceBudget { limit: 1000, remaining: 12, reset: 40 });
+        }
         Self::fault(&of.id)?;
         Ok(Entry::file(of.id.clone(), "a.txt", None))
     }
@@ -171,6 +175,19 @@ async fn house() -> (House, String) {
 
 fn file(raw: &str) -> String {
     ResourceId::new(tramontane_model::Kind::File, NativeId::new(raw)).to_string()
+}
+
+#[tokio::test]
+async fn a_services_own_budget_is_passed_on() {
+    let (house, base) = house().await;
+    for (name, status) in [("budget", 200), ("rate", 429)] {
+        let reply = house.get(&format!("{base}/files/{}", file(name))).key().send().await;
+        assert_eq!(reply.status, status);
+        let told = reply.header("tramontane-service-ratelimit");
+        assert_eq!(told, "limit=1000, remaining=12, reset=40", "{name}");
+    }
+    let reply = house.get(&format!("{base}/files/{}", file("other"))).key().send().await;
+    assert_eq!(reply.header("tramontane-service-ratelimit"), "");
 }
 
 #[tokio::test]

@@ -105,3 +105,23 @@ async fn a_server_that_is_not_there_is_unavailable() {
     assert_eq!(error.kind, Kind::Unavailable);
     assert!(error.message.contains("127.0.0.1"), "{}", error.message);
 }
+
+#[tokio::test]
+async fn what_a_service_tells_of_its_budget_is_noted() {
+    let router = Router::new().fallback(any(|uri: axum::http::Uri| async move {
+        let left = uri.path().trim_start_matches('/').to_owned();
+        [
+            ("ratelimit-limit", "100".to_owned()),
+            ("ratelimit-remaining", left),
+            ("ratelimit-reset", "7".to_owned()),
+        ]
+    }));
+    let url = serve(router).await;
+    let cx = house(&url);
+    assert_eq!(cx.told.budget(), None);
+    for left in ["12", "40"] {
+        cx.send(Request::new("get", Method::GET, url.join(left).unwrap())).await.unwrap();
+    }
+    let budget = cx.told.budget().unwrap();
+    assert_eq!((budget.limit, budget.remaining, budget.reset), (100, 12, 7));
+}
