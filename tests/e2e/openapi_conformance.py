@@ -41,6 +41,10 @@ OPAQUE = {
     "createUploadLocation": "the account must be one of the application",
     "updateUploadLocation": "the account must be one of the application",
     "listUsageReports": "the days must be in order and not too far apart",
+    "authorize": "the application and its redirect URI must be known",
+    "createOauthToken": "the client must show itself, with a code or token that it was given",
+    "revokeOauthToken": "the client must show itself",
+    "introspectOauthToken": "the client must show itself",
 }
 
 

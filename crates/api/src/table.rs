@@ -227,6 +227,9 @@ fn connect_routes() -> Routes {
                 .takes(&["code_challenge", "code_challenge_method", "access", "connect_link"])
                 .answers(StatusCode::FOUND, Content::Nothing)
                 .answers(OK, Content::Bytes(&["text/html"]))
+                // What is wrong with the client or its redirect URI is told on a page.
+                .answers(StatusCode::BAD_REQUEST, REFUSED)
+                .answers(StatusCode::GONE, Content::Bytes(&["text/html"]))
                 .public()],
         )
 }
