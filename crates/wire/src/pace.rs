@@ -1,6 +1,6 @@
 //! Concurrency and rate: leave to make a call, per account and per service, interactive callers first.
 //!
-//! All of it lives in this process. What a cluster would share stands in [`Budget`] alone.
+//! All of it lives in this process. What a cluster would share stands in `Budget` alone.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -91,7 +91,7 @@ impl Directory {
     /// Makes a token for an account at once (`response_type=token`).
     ///
     /// # Errors
-    /// [`Error::NotFound`] when the account is gone meanwhile.
+    /// [`crate::Error::NotFound`] when the account is gone meanwhile.
     pub async fn issue_token(
         &self,
         application: &Application,
