@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("connectors", &["model", "connector"]),
     ("accounts", &["model", "connector", "vault", "store"]),
     ("tasks", &["model", "vault", "store"]),
+    ("activity", &["model"]),
     ("api", &["model", "connector", "fill", "vault", "store", "accounts", "tasks"]),
     (
         "server",
