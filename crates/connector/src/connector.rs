@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use url::Url;
 
 use crate::account::{Account, Credential, Settings};
+use crate::changes::Changes;
 use crate::cx::Cx;
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
@@ -129,6 +130,12 @@ pub trait Connector: Send + Sync {
 
     /// The account's files; `None` for services without files.
     fn storage(&self) -> Option<Arc<dyn Storage>> {
+        None
+    }
+
+    /// The account's changes by cursor; `None` for services without, whose folders are listed and
+    /// compared instead.
+    fn changes(&self) -> Option<Arc<dyn Changes>> {
         None
     }
 

@@ -9,6 +9,7 @@ pub mod abilities;
 pub mod account;
 pub mod body;
 pub mod budget;
+pub mod changes;
 pub mod connector;
 pub mod cx;
 pub mod descriptor;
@@ -17,6 +18,7 @@ pub mod error;
 pub mod http;
 pub mod oauth;
 pub mod place;
+pub mod push;
 pub mod registry;
 pub mod storage;
 pub mod team;
@@ -24,6 +26,9 @@ pub mod team;
 pub use abilities::{Abilities, Case, HashKind, Limits, NameRules, Semantics};
 pub use account::{Account, Credential, Settings};
 pub use body::Body;
+pub use changes::{
+    Change, ChangeFacts, ChangePage, Changes, Collection, KeyedBy, ListingPage, Seen,
+};
 pub use connector::{Connector, Identity, Sign};
 pub use cx::{CallClass, Cx, Lent, Permit, Repeat};
 pub use descriptor::{Category, Descriptor, Field, FieldKind};
@@ -33,6 +38,7 @@ pub use oauth::{
     Bases, ClientAuth, OAuth, RefreshRules, ScopeSet, ServiceAccount, ServiceToken, Tokens,
 };
 pub use place::{Conflict, Place, WriteOptions};
+pub use push::Push;
 pub use registry::Registry;
 pub use storage::Storage;
 pub use team::{AsUser, Team, TeamGroup, TeamUser};
