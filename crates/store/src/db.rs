@@ -55,6 +55,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
     (2, "grants", include_str!("../migrations/0002_grants.sql")),
     (3, "connect", include_str!("../migrations/0003_connect.sql")),
+    (4, "activity", include_str!("../migrations/0004_activity.sql")),
 ];
 
 impl Db {

@@ -8,6 +8,7 @@ mod data_keys;
 mod db;
 mod grants;
 mod journal;
+mod log;
 mod rows;
 mod tasks;
 mod uploads;
