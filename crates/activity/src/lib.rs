@@ -5,3 +5,9 @@
 //! crate in earnest, the simulator of the test kit with faults), so that any failure replays from its seed.
 //! `clippy.toml` beside this crate forbids what would break that.
 
+pub mod event;
+#[cfg(test)]
+mod fuzz;
+pub mod segment;
+
+pub use event::{Action, Actor, Before, Category, Event, Object};

@@ -133,10 +133,13 @@ pub struct Hashes {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// The service's id of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<NativeId>,
     /// What they are called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Their address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
 }
 
@@ -146,11 +149,13 @@ pub struct Parent {
     /// The service's id of the folder.
     pub id: NativeId,
     /// Its name; `None` when telling it would cost another call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
-/// One file or folder.
-#[derive(Clone, Debug, PartialEq)]
+/// One file or folder. Its serialized form is kept in the activity log: members may be added to it, never
+/// renamed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// File or folder.
     pub kind: EntryKind,
@@ -159,49 +164,66 @@ pub struct Entry {
     /// Its name, exactly as the service has it.
     pub name: String,
     /// The folder it is in; `None` for the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
     /// The display path from the root, starting with `/`; `None` where the service has no paths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Bytes of content; `None` for folders and where the service does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// The media type that the service tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// Whether the content can be fetched.
     pub downloadable: bool,
     /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
     /// When its content last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<Timestamp>,
     /// Changes with the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<ETag>,
     /// The service's id of this version of the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Content hashes that the service tells without reading the content.
+    #[serde(default)]
     pub hashes: Hashes,
     /// Who owns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Person>,
     /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creator: Option<Person>,
     /// Who changed it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modifier: Option<Person>,
     /// Whether folders may be made in it (folders only).
     pub can_create_folders: bool,
     /// Whether files may be made in it (folders only).
     pub can_upload_files: bool,
     /// Another id of it, the same for everyone who can see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_id: Option<NativeId>,
     /// When it was put into the trash, and from where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trashed: Option<Trashed>,
     /// What the service said of it, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<Value>,
 }
 
 /// What is known of an entry in the trash.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trashed {
     /// When it was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
     /// The folder it was deleted from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_parent: Option<NativeId>,
 }
 

@@ -11,9 +11,12 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde_json::json;
+
 use crate::db::{Db, Limits};
 use crate::dialect::Dialect;
 use crate::record::statement_text;
+use crate::{accounts, applications, credentials, data_keys, developers};
 
 const DEFAULT_POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/test";
 
@@ -117,4 +120,80 @@ fn unique() -> String {
     let random = RandomState::new().build_hasher().finish();
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     format!("{}_{random:x}_{number}", std::process::id())
+}
+
+/// A developer, one application per name, and the accounts that are named with it, all local folders.
+pub async fn seed(db: &Db, applications: &[(&str, &[i64])]) {
+    let key = data_keys::DataKey {
+        id: "k".into(),
+        wrapped: vec![1],
+        master: "m".into(),
+        active: true,
+        created: 0,
+        retired: None,
+    };
+    data_keys::insert_first(db, &key).await.expect("the database is empty");
+    let developer = developers::Developer {
+        id: 1,
+        email: "dev@example.com".into(),
+        first_name: String::new(),
+        last_name: String::new(),
+        created: 0,
+        modified: 0,
+    };
+    developers::insert(db, &developer).await.expect("the database is empty");
+    for (name, accounts) in applications {
+        let row = applications::Application {
+            id: (*name).to_owned(),
+            developer: 1,
+            name: (*name).to_owned(),
+            description: String::new(),
+            logo_url: None,
+            active: true,
+            implicit_grant_enabled: false,
+            recent_enabled: true,
+            events_enabled: true,
+            keys_show_once: false,
+            source: None,
+            settings: json!({}),
+            created: 0,
+            modified: 0,
+        };
+        applications::insert(db, &row).await.expect("the name is new");
+        for id in *accounts {
+            account(db, name, *id).await;
+        }
+    }
+}
+
+async fn account(db: &Db, application: &str, id: i64) {
+    let row = accounts::Account {
+        id,
+        application: application.to_owned(),
+        service: "local".into(),
+        admin: false,
+        identity: id.to_string(),
+        display: id.to_string(),
+        active: true,
+        settings: json!({}),
+        custom_properties: json!({}),
+        scope: String::new(),
+        credential_state: accounts::CredentialState::Ok,
+        credential_reason: None,
+        credential_since: 0,
+        token_expiry: None,
+        refresh_token_expiry: None,
+        revision: 1,
+        created: 0,
+        modified: 0,
+    };
+    let credential = credentials::Credential {
+        account: id,
+        sealed: vec![1],
+        key_id: "k".into(),
+        version: 1,
+        modified: 0,
+        renewals: 0,
+    };
+    accounts::insert(db, &row, &credential).await.expect("the id is new");
 }

@@ -15,7 +15,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("accounts", &["model", "connector", "vault", "store"]),
     ("tasks", &["model", "vault", "store"]),
     ("activity", &["model"]),
-    ("api", &["model", "connector", "fill", "vault", "store", "accounts", "tasks"]),
+    ("feeds", &["model", "connector", "vault", "store", "accounts", "activity"]),
+    (
+        "api",
+        &["model", "connector", "fill", "vault", "store", "accounts", "tasks", "activity", "feeds"],
+    ),
     (
         "server",
         &[
@@ -28,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
             "accounts",
             "tasks",
+            "feeds",
             "api",
             "sandbox",
         ],

@@ -10,10 +10,8 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tramontane_model::time::ManualClock;
 use tramontane_model::{AccountId, Timestamp};
+use tramontane_store::Db;
 use tramontane_store::scratch::{self, Scratch};
-use tramontane_store::{
-    Db, accounts, applications, credentials::Credential, data_keys, developers,
-};
 use tramontane_tasks::{Executor, Kind, Operation, Outcome, Payload, Settings, Tasks, Work};
 use tramontane_vault::SystemEntropy;
 
@@ -37,80 +35,7 @@ pub(crate) async fn on_each_engine<F: Future<Output = House>>(test: impl Fn(Hous
 
 impl House {
     async fn seed(&self) {
-        let key = data_keys::DataKey {
-            id: "k".into(),
-            wrapped: vec![1],
-            master: "m".into(),
-            active: true,
-            created: 0,
-            retired: None,
-        };
-        data_keys::insert_first(&self.db, &key).await.unwrap();
-        let developer = developers::Developer {
-            id: 1,
-            email: "dev@example.com".into(),
-            first_name: String::new(),
-            last_name: String::new(),
-            created: 0,
-            modified: 0,
-        };
-        developers::insert(&self.db, &developer).await.unwrap();
-        for (application, account) in [("one", 1), ("two", 2)] {
-            self.application(application).await;
-            self.account(application, account).await;
-        }
-    }
-
-    async fn application(&self, id: &str) {
-        let row = applications::Application {
-            id: id.into(),
-            developer: 1,
-            name: id.into(),
-            description: String::new(),
-            logo_url: None,
-            active: true,
-            implicit_grant_enabled: false,
-            recent_enabled: true,
-            events_enabled: true,
-            keys_show_once: false,
-            source: None,
-            settings: json!({}),
-            created: 0,
-            modified: 0,
-        };
-        applications::insert(&self.db, &row).await.unwrap();
-    }
-
-    async fn account(&self, application: &str, id: i64) {
-        let row = accounts::Account {
-            id,
-            application: application.into(),
-            service: "local".into(),
-            admin: false,
-            identity: id.to_string(),
-            display: id.to_string(),
-            active: true,
-            settings: json!({}),
-            custom_properties: json!({}),
-            scope: String::new(),
-            credential_state: accounts::CredentialState::Ok,
-            credential_reason: None,
-            credential_since: 0,
-            token_expiry: None,
-            refresh_token_expiry: None,
-            revision: 1,
-            created: 0,
-            modified: 0,
-        };
-        let credential = Credential {
-            account: id,
-            sealed: vec![1],
-            key_id: "k".into(),
-            version: 1,
-            modified: 0,
-            renewals: 0,
-        };
-        accounts::insert(&self.db, &row, &credential).await.unwrap();
+        scratch::seed(&self.db, &[("one", &[1]), ("two", &[2])]).await;
     }
 
     /// Tasks of a process with this name.

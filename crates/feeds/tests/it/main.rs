@@ -1,0 +1,4 @@
+//! Tests of the running feed, on both engines.
+
+mod house;
+mod reading;
