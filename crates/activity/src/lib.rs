@@ -6,6 +6,7 @@
 //! `clippy.toml` beside this crate forbids what would break that.
 
 pub mod event;
+pub mod feed;
 #[cfg(test)]
 mod fuzz;
 pub mod segment;

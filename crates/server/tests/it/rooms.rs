@@ -39,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("sandbox", &["model"]),
     ("fuzz", &[]),
+    ("simulator", &["activity"]),
     ("testkit", &["model", "connector", "wire", "fill", "connectors", "sandbox"]),
 ];
 

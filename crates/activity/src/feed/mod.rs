@@ -1,0 +1,17 @@
+//! From observations to events: what was known of a collection, what was seen of it, what happened.
+
+pub mod compare;
+pub mod item;
+mod kept;
+pub mod known;
+pub mod machine;
+mod matching;
+pub mod observation;
+mod order;
+mod seen;
+
+pub use compare::{Compared, Moment, Rules, compare};
+pub use item::{Item, ItemKind};
+pub use known::{Known, Missing, Table};
+pub use machine::{Ask, Machine, Phase, Plan, Told};
+pub use observation::{Hint, Observation, Seen, There};

@@ -1,0 +1,89 @@
+//! What was seen: an entry as it is now, that one is gone, or that a folder holds no more than this.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::Actor;
+use crate::feed::item::{Item, ItemKind};
+
+/// What the service itself calls a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hint {
+    /// Made by copying.
+    Copied,
+    /// Brought back from the trash.
+    Restored,
+    /// Who may see it changed.
+    Shared,
+}
+
+/// An entry as it is now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct There {
+    /// File or folder.
+    pub kind: ItemKind,
+    /// The service's id.
+    pub id: String,
+    /// The key of the folder it is in.
+    pub parent: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its path, where the service tells.
+    pub path: Option<String>,
+    /// Changes with the content, stays through moves. 0 for folders.
+    pub fingerprint: u64,
+    /// Changes with who may see it; `None` when this observation does not tell.
+    pub sharing: Option<u64>,
+    /// It existed long before it was seen: a folder that was shared, or moved into sight, whose contents are
+    /// not told.
+    pub old: bool,
+    /// Its metadata, handed on into the event.
+    pub entry: Value,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Seen {
+    /// It is there.
+    There(Box<There>),
+    /// It is gone; with everything in it when it is a folder.
+    Gone {
+        /// It lies in the trash.
+        trashed: bool,
+    },
+    /// The folder was listed: of what was known in it, only what this batch shows is still there.
+    Whole,
+}
+
+/// One observation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Of what: an id or a path, as the collection is keyed.
+    pub key: String,
+    /// What.
+    pub seen: Seen,
+    /// When it happened, as the service says, in microseconds.
+    pub at: Option<i64>,
+    /// Who did it.
+    pub by: Option<Actor>,
+    /// What the service calls it.
+    pub hint: Option<Hint>,
+}
+
+impl There {
+    /// What is remembered of it. What this observation does not tell is kept from before.
+    #[must_use]
+    pub fn item(&self, before: Option<&Item>) -> Item {
+        Item {
+            kind: self.kind,
+            id: self.id.clone(),
+            parent: self.parent.clone(),
+            name: self.name.clone(),
+            fingerprint: self.fingerprint,
+            sharing: self.sharing.unwrap_or_else(|| before.map_or(0, |item| item.sharing)),
+            gone: false,
+        }
+    }
+}

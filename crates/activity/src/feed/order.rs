@@ -1,0 +1,88 @@
+//! The order of events: one in which they can be replayed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::Event;
+use crate::feed::compare::Rules;
+
+/// Events that belong together, and what they need of the others.
+#[derive(Clone, Debug)]
+pub(super) struct Operation {
+    /// When the service told it.
+    pub(super) order: usize,
+    pub(super) events: Vec<Event>,
+    /// The key that is there from now on.
+    pub(super) makes: Option<String>,
+    /// The folder that must be there first.
+    pub(super) inside: Option<String>,
+    /// The key that is free from now on.
+    pub(super) vacates: Option<String>,
+    /// The folders that it was taken out of.
+    pub(super) leaves: Vec<String>,
+    /// The folder or file that goes with everything in it.
+    pub(super) deletes: Option<String>,
+}
+
+/// Brings operations into order: a folder before what is put into it, what is moved out of a folder before
+/// the folder is deleted, a path left before it is taken; otherwise as the service told them, deletions
+/// last.
+pub(super) fn ordered(mut operations: Vec<Operation>, rules: &Rules) -> Vec<Event> {
+    operations.sort_by_key(|one| (one.deletes.is_some(), one.order));
+    let index = |key: fn(&Operation) -> Option<&String>| -> BTreeMap<String, usize> {
+        let keyed = operations.iter().enumerate();
+        keyed.filter_map(|(number, one)| Some((key(one)?.clone(), number))).collect()
+    };
+    let makes = index(|one| one.makes.as_ref());
+    let vacates = index(|one| one.vacates.as_ref());
+    let deletes = index(|one| one.deletes.as_ref());
+    // What each waits for, and who waits for it.
+    let mut waits = vec![BTreeSet::new(); operations.len()];
+    let mut waited = vec![Vec::new(); operations.len()];
+    let mut first = |before: usize, after: usize| {
+        if before != after
+            && let (Some(waits), Some(waited)) = (waits.get_mut(after), waited.get_mut(before))
+            && waits.insert(before)
+        {
+            waited.push(after);
+        }
+    };
+    for (number, one) in operations.iter().enumerate() {
+        if let Some(made) = one.inside.as_ref().and_then(|key| makes.get(key)) {
+            first(*made, number);
+        }
+        if rules.path_ids
+            && let Some(left) = one.makes.as_ref().and_then(|key| vacates.get(key))
+        {
+            first(*left, number);
+        }
+        for folder in &one.leaves {
+            if let Some(deleted) = deletes.get(folder) {
+                first(number, *deleted);
+            }
+        }
+    }
+    let mut ready: BTreeSet<usize> = (0..operations.len())
+        .filter(|&one| waits.get(one).is_some_and(BTreeSet::is_empty))
+        .collect();
+    let mut left: BTreeSet<usize> = (0..operations.len()).collect();
+    let mut events = Vec::new();
+    let mut operations: Vec<Option<Operation>> = operations.into_iter().map(Some).collect();
+    // A circle (two paths that were swapped) has no right order: the one told first goes first.
+    while let Some(number) = ready.pop_first().or_else(|| left.first().copied()) {
+        if !left.remove(&number) {
+            continue;
+        }
+        if let Some(one) = operations.get_mut(number).and_then(Option::take) {
+            events.extend(one.events);
+        }
+        for &after in waited.get(number).into_iter().flatten() {
+            if let Some(waits) = waits.get_mut(after) {
+                waits.remove(&number);
+                if waits.is_empty() {
+                    ready.insert(after);
+                }
+            }
+        }
+    }
+    events
+}
