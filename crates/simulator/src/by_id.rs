@@ -15,7 +15,9 @@ use crate::truth::{Done, ROOT, Truth};
 #[derive(Debug, Default)]
 pub struct ById {
     truth: Truth,
-    /// When each id changed last, in the service's counting.
+    /// When each id was made, in the service's counting.
+    made: BTreeMap<String, u64>,
+    /// When each id changed last.
     changed: BTreeMap<String, u64>,
     count: u64,
     /// Cursors before this are forgotten.
@@ -23,7 +25,7 @@ pub struct ById {
 }
 
 impl ById {
-    fn observation(&self, id: &str) -> Observation {
+    fn observation(&self, id: &str, after: u64) -> Observation {
         let seen = match self.truth.node(id) {
             Some(node) if self.truth.visible(id) => Seen::There(Box::new(There {
                 kind: if node.folder { ItemKind::Folder } else { ItemKind::File },
@@ -33,7 +35,7 @@ impl ById {
                 path: None,
                 fingerprint: if node.folder { 0 } else { node.version },
                 sharing: None,
-                old: false,
+                old: self.made.get(id).is_some_and(|made| *made <= after),
                 entry: serde_json::Value::Null,
             })),
             Some(_) => Seen::Gone { trashed: true },
@@ -77,6 +79,7 @@ impl Service for ById {
         if let Some(done) = self.truth.mutate(random, now) {
             let (Done::Touched(id) | Done::Moved(id, _) | Done::Removed(id, _)) = done;
             self.count += 1;
+            self.made.entry(id.clone()).or_insert(self.count);
             self.changed.insert(id, self.count);
         }
     }
@@ -97,7 +100,7 @@ impl Service for ById {
             .cloned()
             .collect();
         let next = (ids.len() == size).then(|| ids[size - 1].clone());
-        let entries = ids.iter().map(|id| self.observation(id)).collect();
+        let entries = ids.iter().map(|id| self.observation(id, self.count)).collect();
         Told::Listing { entries, next, cursor: None }
     }
 
@@ -130,7 +133,7 @@ impl Service for ById {
         if quirks.disorder {
             ids.shuffle(random);
         }
-        let observations = ids.iter().map(|id| self.observation(id)).collect();
+        let observations = ids.iter().map(|id| self.observation(id, after)).collect();
         Told::Changes { observations, next, more }
     }
 
@@ -139,7 +142,7 @@ impl Service for ById {
             return Told::NoFolder;
         }
         let ids: Vec<String> = self.truth.children(key).into_iter().cloned().collect();
-        Told::Folder(ids.iter().map(|id| self.observation(id)).collect())
+        Told::Folder(ids.iter().map(|id| self.observation(id, self.count)).collect())
     }
 
     fn exists(&self, key: &str) -> bool {

@@ -212,7 +212,8 @@ impl<'a> Comparison<'a> {
                 Some(there) => Some(there.item(one.before.as_ref())),
                 // Remembered where ids tell that it is the same one when it comes back.
                 None if one.trashed && !self.batch.rules.path_ids => {
-                    one.before.clone().map(|item| Item { gone: true, parent: None, ..item })
+                    let item = one.before.clone().unwrap_or_else(|| unknown(key));
+                    Some(Item { gone: true, parent: None, ..item })
                 }
                 None if one.before.as_ref().is_some_and(|item| item.gone) && !one.named => {
                     one.before.clone()
@@ -446,6 +447,19 @@ impl<'a> Comparison<'a> {
             above.push(key);
         }
         Ok(above)
+    }
+}
+
+/// Something of which nothing is known but that it lies in the trash.
+fn unknown(key: &str) -> Item {
+    Item {
+        kind: ItemKind::Folder,
+        id: key.to_owned(),
+        parent: None,
+        name: String::new(),
+        fingerprint: 0,
+        sharing: 0,
+        gone: true,
     }
 }
 

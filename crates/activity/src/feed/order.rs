@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::Event;
+use crate::event::{Action, Event};
 use crate::feed::compare::Rules;
+use crate::feed::item::ItemKind;
 
 /// Events that belong together, and what they need of the others.
 #[derive(Clone, Debug)]
@@ -84,5 +85,42 @@ pub(super) fn ordered(mut operations: Vec<Operation>, rules: &Rules) -> Vec<Even
             }
         }
     }
+    if rules.path_ids {
+        follow_moves(&mut events);
+    }
     events
+}
+
+/// Where ids are paths, what is in a folder has other ids once the folder has moved: whatever comes after
+/// names it as it is called by then.
+fn follow_moves(events: &mut [Event]) {
+    let mut moves: Vec<(String, String)> = Vec::new();
+    for event in events {
+        let rebase = |id: &mut String| {
+            for (from, to) in &moves {
+                if let Some(rest) = id.strip_prefix(from.as_str())
+                    && (rest.is_empty() || rest.starts_with('/') || from.ends_with('/'))
+                {
+                    *id = format!("{to}{rest}");
+                }
+            }
+        };
+        let was = event.before.as_ref().and_then(|before| before.id.clone());
+        if let Some(before) = &mut event.before {
+            for id in [&mut before.id, &mut before.parent, &mut before.path].into_iter().flatten() {
+                rebase(id);
+            }
+        }
+        if event.action == Action::Delete {
+            rebase(&mut event.object.id);
+            for id in [&mut event.object.parent, &mut event.object.path].into_iter().flatten() {
+                rebase(id);
+            }
+        }
+        if let Some(was) = was
+            && event.object.kind == ItemKind::Folder.as_str()
+        {
+            moves.push((was, event.object.id.clone()));
+        }
+    }
 }
