@@ -462,12 +462,19 @@ def test_enterprise(client, admin, network):
         check(right, f"client credentials open {login}")
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(b"phrase")).decode()
-    signed = BoxJWTAuth(JWTConfig(client_id=CLIENT, client_secret=SECRET, jwt_key_id="key", private_key=key,
-                                  private_key_passphrase="phrase", enterprise_id=ENTERPRISE))
-    server = BoxClient(auth=signed, network_session=network)
+    registered = serialization.load_pem_private_key((ROOT / "crates/sandbox/src/robot.pem").read_bytes(), None)
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    def by_key(key, enterprise=ENTERPRISE):
+        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                serialization.BestAvailableEncryption(b"phrase")).decode()
+        signed = BoxJWTAuth(JWTConfig(client_id=CLIENT, client_secret=SECRET, jwt_key_id="key", private_key=pem,
+                                      private_key_passphrase="phrase", enterprise_id=enterprise))
+        return BoxClient(auth=signed, network_session=network)
+
+    refused(400, "invalid_grant", lambda: by_key(stranger).users.get_user_me())
+    refused(400, "invalid_grant", lambda: by_key(registered, "1").users.get_user_me())
+    server = by_key(registered)
     check(server.users.get_user_me().login.startswith("AutomationUser_"), "a signed assertion")
 
 

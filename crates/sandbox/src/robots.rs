@@ -45,18 +45,7 @@ impl Asserted {
 
 /// Checks an assertion.
 pub(crate) fn check(assertion: &str, now: Timestamp) -> Option<Asserted> {
-    let (signed, signature) = assertion.rsplit_once('.')?;
-    let (header, claims) = signed.split_once('.')?;
-    let read = |text: &str| -> Option<Value> {
-        serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).ok()?).ok()
-    };
-    if read(header)?.get("alg")? != "RS256" {
-        return None;
-    }
-    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
-    let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key()?);
-    public.verify(signed.as_bytes(), &signature).ok()?;
-    let claims = read(claims)?;
+    let claims = signed_claims(assertion)?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
     let (begins, ends) = (claims.get("iat")?.as_i64()?, claims.get("exp")?.as_i64()?);
     let fits = begins <= now.seconds() + SKEW && now.seconds() < ends && ends - begins <= 3_600;
@@ -68,6 +57,22 @@ pub(crate) fn check(assertion: &str, now: Timestamp) -> Option<Asserted> {
         subject: text("sub"),
         scope: text("scope").unwrap_or_default(),
     })
+}
+
+/// What an assertion claims, when the key of [`robot_key`] has signed it.
+pub(crate) fn signed_claims(assertion: &str) -> Option<Value> {
+    let (signed, signature) = assertion.rsplit_once('.')?;
+    let (header, claims) = signed.split_once('.')?;
+    let read = |text: &str| -> Option<Value> {
+        serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+    };
+    if read(header)?.get("alg")? != "RS256" {
+        return None;
+    }
+    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
+    let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key()?);
+    public.verify(signed.as_bytes(), &signature).ok()?;
+    read(claims)
 }
 
 fn public_key() -> Option<Vec<u8>> {

@@ -78,6 +78,9 @@ pub fn compare(
 ) -> Result<Compared, Missing> {
     let mut batch = Batch::new(rules.clone(), known);
     batch.take(observations, moment.impatient)?;
+    if rules.path_ids {
+        batch.leave_out_lost()?;
+    }
     let held = held(&mut batch, moment)?;
     if !held.is_empty() {
         let told = std::mem::take(&mut batch.told);
@@ -262,11 +265,12 @@ impl<'a> Comparison<'a> {
             return Ok(Vec::new());
         }
         let left = if moves { self.above_before(&was)? } else { Vec::new() };
+        let inside = if moves { self.above_after(&there)? } else { Vec::new() };
         Ok(vec![Operation {
             order: one.order,
             events,
             makes: moves.then(|| pair.new.clone()),
-            inside: moves.then(|| there.parent.clone()).flatten(),
+            inside,
             vacates: (moves && pair.old != pair.new).then(|| pair.old.clone()),
             leaves: left,
             deletes: None,
@@ -292,11 +296,12 @@ impl<'a> Comparison<'a> {
             relist.push(key.to_owned());
         }
         let event = self.event(action, key, &one, &there, None)?;
+        let inside = self.above_after(&there)?;
         Ok(Some(Operation {
             order: one.order,
             events: vec![event],
             makes: Some(key.to_owned()),
-            inside: there.parent.clone(),
+            inside,
             vacates: None,
             leaves: Vec::new(),
             deletes: None,
@@ -322,7 +327,7 @@ impl<'a> Comparison<'a> {
             order: one.order,
             events: vec![event],
             makes: None,
-            inside: None,
+            inside: Vec::new(),
             vacates: Some(key.to_owned()),
             leaves: Vec::new(),
             deletes: Some(key.to_owned()),
@@ -434,6 +439,19 @@ impl<'a> Comparison<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// The folders that an entry is in now, from the nearest up.
+    fn above_after(&mut self, there: &There) -> Result<Vec<String>, Missing> {
+        let (mut above, mut at) = (Vec::new(), there.parent.clone());
+        while let Some(key) = at {
+            if key == self.batch.rules.root || above.len() >= MAX_DEPTH {
+                break;
+            }
+            at = self.item_after(&key)?.and_then(|(_, parent)| parent);
+            above.push(key);
+        }
+        Ok(above)
     }
 
     /// The folders that an item was in, from the nearest up.

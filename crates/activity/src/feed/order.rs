@@ -14,8 +14,8 @@ pub(super) struct Operation {
     pub(super) events: Vec<Event>,
     /// The key that is there from now on.
     pub(super) makes: Option<String>,
-    /// The folder that must be there first.
-    pub(super) inside: Option<String>,
+    /// The folders that must be where they are first, from the nearest up.
+    pub(super) inside: Vec<String>,
     /// The key that is free from now on.
     pub(super) vacates: Option<String>,
     /// The folders that it was taken out of.
@@ -48,7 +48,7 @@ pub(super) fn ordered(mut operations: Vec<Operation>, rules: &Rules) -> Vec<Even
         }
     };
     for (number, one) in operations.iter().enumerate() {
-        if let Some(made) = one.inside.as_ref().and_then(|key| makes.get(key)) {
+        for made in one.inside.iter().filter_map(|key| makes.get(key)) {
             first(*made, number);
         }
         if rules.path_ids
@@ -105,7 +105,6 @@ fn follow_moves(events: &mut [Event]) {
                 }
             }
         };
-        let was = event.before.as_ref().and_then(|before| before.id.clone());
         if let Some(before) = &mut event.before {
             for id in [&mut before.id, &mut before.parent, &mut before.path].into_iter().flatten() {
                 rebase(id);
@@ -117,7 +116,7 @@ fn follow_moves(events: &mut [Event]) {
                 rebase(id);
             }
         }
-        if let Some(was) = was
+        if let Some(was) = event.before.as_ref().and_then(|before| before.id.clone())
             && event.object.kind == ItemKind::Folder.as_str()
         {
             moves.push((was, event.object.id.clone()));

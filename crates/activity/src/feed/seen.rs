@@ -104,6 +104,41 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// Leaves out what was shown in a folder that is not there: things changed while folders were listed, and
+    /// the next sweep will show them where they are.
+    pub(super) fn leave_out_lost(&mut self) -> Result<(), Missing> {
+        loop {
+            let mut lost = Vec::new();
+            for (key, one) in &self.touched {
+                let Some(parent) = one.after.as_ref().and_then(|there| there.parent.as_ref())
+                else {
+                    continue;
+                };
+                let folder = match self.touched.get(parent) {
+                    _ if *parent == self.rules.root => true,
+                    Some(above) => {
+                        above.after.as_ref().is_some_and(|one| one.kind == ItemKind::Folder)
+                    }
+                    None => self
+                        .known
+                        .get(parent)?
+                        .is_some_and(|item| !item.gone && item.kind == ItemKind::Folder),
+                };
+                if !folder {
+                    lost.push(key.clone());
+                }
+            }
+            if lost.is_empty() {
+                return Ok(());
+            }
+            for key in lost {
+                if let Some(one) = self.touched.get_mut(&key) {
+                    one.after = None;
+                }
+            }
+        }
+    }
+
     /// Takes one observation; gives it back when its folder is not known, unless `impatient`.
     fn take_one(
         &mut self,

@@ -6,6 +6,7 @@
 //! it can be; it is the sandbox's own.
 
 mod answer;
+mod assertion;
 mod call;
 mod collaborations;
 mod content;

@@ -11,6 +11,7 @@ use crate::push::Pushes;
 use crate::world::{Dice, Lent};
 
 use super::answer::{Fault, whole_seconds};
+use super::assertion::Seen;
 use super::events::Journal;
 use super::node::{
     Collaboration, Grantee, Group, Key, Kind, Membership, Node, Powers, User, Version,
@@ -85,6 +86,7 @@ pub(super) struct Store {
     pub(super) downloads: BTreeMap<String, Download>,
     pub(super) recents: HashMap<u64, VecDeque<(Key, Timestamp, &'static str)>>,
     pub(super) quirks: Quirks,
+    pub(super) assertions: Seen,
     next_id: u64,
 }
 
@@ -122,6 +124,7 @@ impl Store {
             downloads: BTreeMap::new(),
             recents: HashMap::new(),
             quirks: Quirks::default(),
+            assertions: Seen::default(),
             next_id: 1_530_000_000_000 + lent.dice.below(100_000_000_000),
         }
     }

@@ -11,6 +11,7 @@ use tramontane_model::Timestamp;
 use tramontane_model::time::ManualClock;
 use tramontane_sandbox::{Config, Sandbox};
 
+mod box_assertions;
 mod dropbox_lag;
 mod gdrive_lag;
 
