@@ -209,7 +209,7 @@ impl Run<'_> {
             }
             let Some((told, more)) = self.answer() else { return };
             if std::env::var_os("TRAMONTANE_SEED").is_some() {
-                println!("{} {:?}\n    → {}", self.now, self.machine.phase(), shown(&told));
+                println!("{} {:?}\n    → {}", self.now, self.machine.ask(), shown(&told));
             }
             let plan = match self.machine.plan(told, &mut self.storage.table.clone(), self.now) {
                 Ok(plan) => plan,

@@ -14,7 +14,7 @@ use crate::event::{Action, Before, Category, Event, Object, PERMISSIONS};
 use crate::feed::item::{Item, ItemKind};
 use crate::feed::known::{Known, Missing};
 use crate::feed::matching;
-use crate::feed::observation::{Hint, Observation, There};
+use crate::feed::observation::{Hint, Observation, Seen, There};
 use crate::feed::order::{Operation, ordered};
 use crate::feed::seen::{Batch, MAX_DEPTH, Touched};
 
@@ -40,6 +40,18 @@ pub struct Rules {
     pub root_id: String,
 }
 
+/// What becomes of entries whose folder has not been shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphans {
+    /// They wait for it.
+    Wait,
+    /// They are taken without it.
+    Take,
+    /// They are left out: it has been gone for long, or never was in sight. Should it be shown, they are
+    /// shown with it.
+    Drop,
+}
+
 /// When a comparison happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
@@ -47,8 +59,8 @@ pub struct Moment {
     pub now: i64,
     /// Nothing more is waiting at the service: what is gone is gone.
     pub finish: bool,
-    /// Entries whose folder has not been shown are taken without it; else they wait.
-    pub impatient: bool,
+    /// What becomes of entries whose folder has not been shown.
+    pub orphans: Orphans,
     /// The observations repair a lost cursor.
     pub recovered: bool,
 }
@@ -77,7 +89,7 @@ pub fn compare(
     moment: Moment,
 ) -> Result<Compared, Missing> {
     let mut batch = Batch::new(rules.clone(), known);
-    batch.take(observations, moment.impatient)?;
+    batch.take(observations, moment.orphans == Orphans::Take)?;
     if rules.path_ids {
         batch.leave_out_lost()?;
     }
@@ -86,7 +98,14 @@ pub fn compare(
         let told = std::mem::take(&mut batch.told);
         let (wait, go): (Vec<_>, Vec<_>) =
             told.into_iter().partition(|one| held.contains(&one.key));
-        let through = Moment { finish: true, impatient: true, ..moment };
+        let wait = match moment.orphans {
+            Orphans::Drop => {
+                let gone = |one: &Observation| matches!(one.seen, Seen::Gone { .. });
+                wait.into_iter().filter(gone).collect()
+            }
+            Orphans::Wait | Orphans::Take => wait,
+        };
+        let through = Moment { finish: true, orphans: Orphans::Take, ..moment };
         let mut rest = compare(rules, known, &go, through)?;
         rest.held = wait;
         return Ok(rest);
@@ -102,7 +121,7 @@ fn held(batch: &mut Batch<'_>, moment: Moment) -> Result<BTreeSet<String>, Missi
     let mut orphans = Vec::new();
     for (key, one) in &batch.touched {
         match &one.after {
-            Some(there) if one.named && !moment.impatient => {
+            Some(there) if one.named && moment.orphans != Orphans::Take => {
                 if let Some(parent) = &there.parent
                     && *parent != rules.root
                 {

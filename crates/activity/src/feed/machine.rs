@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::feed::compare::{Moment, Rules, compare};
+use crate::feed::compare::{Moment, Orphans, Rules, compare};
 use crate::feed::item::{Item, ItemKind};
 use crate::feed::kept::{Held, Shown};
 use crate::feed::known::{Known, Missing};
@@ -333,8 +333,15 @@ impl Machine {
             }
             (Phase::Following { .. }, Told::Folder(entries)) => next.relisted(entries, known, now),
             (Phase::Following { .. }, Told::NoFolder) => {
-                next.relist.remove(0);
-                Ok(next.nothing(true))
+                // It went again before it could be listed. Should it come back, it is listed then.
+                let folder = next.relist.remove(0);
+                let held = std::mem::take(&mut next.held);
+                let seen = Seen::Gone { trashed: true };
+                let lost = Observation { key: folder, seen, at: None, by: None, hint: None };
+                let mut plan = next.compared(&[lost], true, known, now)?;
+                plan.next.held = held;
+                plan.commit = true;
+                Ok(plan)
             }
             (Phase::Sweeping { .. }, Told::Folder(entries)) => next.swept(&entries, known, now),
             (Phase::Sweeping { stack, .. }, Told::NoFolder) => {
@@ -391,11 +398,17 @@ impl Machine {
     ) -> Result<Plan, Missing> {
         let named_by_id = !self.rules.names_by_path;
         let overdue = self.waiting_since.is_some_and(|since| (now - since).abs() > PATIENCE);
-        let impatient = self.rules.sweeps || overdue || (self.first && named_by_id);
-        let moment = Moment { now, finish, impatient, recovered: self.recovering };
+        let orphans = if self.rules.sweeps || (self.first && named_by_id) {
+            Orphans::Take
+        } else if overdue {
+            Orphans::Drop
+        } else {
+            Orphans::Wait
+        };
+        let moment = Moment { now, finish, orphans, recovered: self.recovering };
         let mut compared = compare(&self.rules, known, observations, moment)?;
         if compared.held.len() > MAX_HELD {
-            let through = Moment { finish: true, impatient: true, ..moment };
+            let through = Moment { finish: true, orphans: Orphans::Take, ..moment };
             compared = compare(&self.rules, known, observations, through)?;
         }
         self.waiting_since = if compared.held.is_empty() || !finish {

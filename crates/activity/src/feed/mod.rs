@@ -10,7 +10,7 @@ pub mod observation;
 mod order;
 mod seen;
 
-pub use compare::{Compared, Moment, Rules, compare};
+pub use compare::{Compared, Moment, Orphans, Rules, compare};
 pub use item::{Item, ItemKind};
 pub use known::{Known, Missing, Table};
 pub use machine::{Ask, Machine, Phase, Plan, Told};

@@ -5,6 +5,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::json;
+use tramontane_model::Clock as _;
 use tramontane_sandbox::{CLIENT_ID, CLIENT_SECRET};
 
 use super::*;
