@@ -162,6 +162,6 @@ impl Service for ByPath {
     }
 
     fn exists(&self, key: &str) -> bool {
-        self.truth.at(key).is_some()
+        self.truth.visible(key)
     }
 }

@@ -66,6 +66,15 @@ pub enum Phase {
         /// These stand for many more: one that is there spoils the sweep.
         sample: bool,
     },
+    /// Everything was listed to repair a lost cursor; what was known and not shown must be looked at.
+    Closing {
+        /// The cursor to follow from.
+        cursor: String,
+        /// What was not shown; `None` before that was found out.
+        missing: Option<Vec<String>>,
+        /// There is too much of it to look at each.
+        sample: bool,
+    },
     /// All folders were listed.
     Resting,
 }
@@ -212,6 +221,9 @@ impl Machine {
         {
             *at = None;
         }
+        if let Phase::Closing { cursor, .. } = &self.phase {
+            self.phase = Phase::Listing { at: None, cursor: cursor.clone() };
+        }
         self
     }
 
@@ -231,7 +243,9 @@ impl Machine {
     #[must_use]
     pub fn cursor(&self) -> Option<&str> {
         match &self.phase {
-            Phase::Following { cursor } | Phase::Listing { cursor, .. } => Some(cursor),
+            Phase::Following { cursor }
+            | Phase::Listing { cursor, .. }
+            | Phase::Closing { cursor, .. } => Some(cursor),
             _ => None,
         }
     }
@@ -301,6 +315,10 @@ impl Machine {
                 .last()
                 .map_or_else(|| Ask::Verify(Vec::new()), |folder| Ask::Folder(folder.clone())),
             Phase::Verifying { keys, .. } => Ask::Verify(keys.clone()),
+            Phase::Closing { missing: None, .. } => Ask::Verify(Vec::new()),
+            Phase::Closing { missing: Some(missing), sample, .. } => {
+                Ask::Verify(sampled(missing, *sample))
+            }
             Phase::Resting => Ask::Rest,
         }
     }
@@ -358,6 +376,13 @@ impl Machine {
             (Phase::Sweeping { stack, .. }, Told::There(_)) if stack.is_empty() => {
                 let plan = Plan::default_for(&next);
                 next.ended(known, now, plan)
+            }
+            (Phase::Closing { cursor, missing: None, .. }, Told::There(_)) => {
+                let missing = next.unshown(known)?;
+                next.closing(cursor.clone(), missing, known)
+            }
+            (Phase::Closing { cursor, missing: Some(missing), sample }, Told::There(there)) => {
+                next.closed(cursor.clone(), missing, &there, *sample, known, now)
             }
             (Phase::Verifying { sample, .. }, Told::There(there)) => {
                 next.verified(&there, *sample, known, now)
@@ -459,53 +484,93 @@ impl Machine {
         }
         let mut batch = self.held.take();
         batch.extend(entries);
-        if last && !self.first {
-            // What was known and was not shown is gone.
-            let root = self.rules.root.clone();
-            self.unshown(&root, known, &mut batch)?;
-        }
         let first = self.first;
         // The first time there is no order to keep, so nothing waits.
         let mut plan = self.compared(&batch, last, known, now)?;
-        plan.next.phase = if last {
-            plan.next.first = false;
-            plan.next.recovering = false;
-            plan.next.shown.clear();
-            if first {
+        plan.next.phase = match at {
+            Some(_) => Phase::Listing { at, cursor },
+            None if first => {
+                plan.next.first = false;
                 plan.next.relist.clear();
+                Phase::Following { cursor }
             }
-            Phase::Following { cursor }
-        } else {
-            Phase::Listing { at, cursor }
+            None => Phase::Closing { cursor, missing: None, sample: false },
         };
         plan.commit = true;
         Ok(plan)
     }
 
-    /// Adds "gone" for every known item that the listing did not show.
-    fn unshown(
-        &self,
-        folder: &str,
-        known: &mut dyn Known,
-        batch: &mut Vec<Observation>,
-    ) -> Result<(), Missing> {
-        let mut queue = vec![folder.to_owned()];
-        let mut met = BTreeSet::new();
+    /// What was known and was not shown by the listing; of a folder and what is in it, the folder.
+    fn unshown(&self, known: &mut dyn Known) -> Result<Vec<String>, Missing> {
+        let mut queue = vec![self.rules.root.clone()];
+        let (mut met, mut missing) = (BTreeSet::new(), Vec::new());
         while let Some(folder) = queue.pop() {
             for (key, item) in known.children(&folder)? {
                 if !met.insert(hash(&key)) {
                     continue;
                 }
-                if self.shown.contains(hash(&key)) {
-                    if item.kind == ItemKind::Folder {
-                        queue.push(key);
-                    }
-                } else {
-                    batch.push(gone(key));
+                if !self.shown.contains(hash(&key)) {
+                    missing.push(key);
+                } else if item.kind == ItemKind::Folder {
+                    queue.push(key);
                 }
             }
         }
-        Ok(())
+        Ok(missing)
+    }
+
+    /// Looks at what is missing, and at the folders that it was in: a listing that was made while things
+    /// changed may have passed it over.
+    fn closing(
+        mut self,
+        cursor: String,
+        mut missing: Vec<String>,
+        known: &mut dyn Known,
+    ) -> Result<Plan, Missing> {
+        if missing.is_empty() {
+            self.recovering = false;
+            self.shown.clear();
+            self.phase = Phase::Following { cursor };
+            return Ok(self.nothing(true));
+        }
+        let many = MASS.max(usize::try_from(self.items / 5).unwrap_or(usize::MAX));
+        let sample = self.covered(&missing, known, many)? > many;
+        if !sample {
+            for key in missing.clone() {
+                let folder = known.get(&key)?.and_then(|item| item.parent);
+                missing.extend(folder.filter(|folder| *folder != self.rules.root));
+            }
+            missing.sort();
+            missing.dedup();
+        }
+        self.phase = Phase::Closing { cursor, missing: Some(missing), sample };
+        Ok(self.nothing(false))
+    }
+
+    fn closed(
+        mut self,
+        cursor: String,
+        missing: &[String],
+        there: &BTreeSet<String>,
+        sample: bool,
+        known: &mut dyn Known,
+        now: i64,
+    ) -> Result<Plan, Missing> {
+        let doubtful = sample && !there.is_empty();
+        let lost = missing.iter().filter(|key| !doubtful && !there.contains(*key));
+        // A folder that went meanwhile may come back: it is remembered, so that it is listed then.
+        let lost: Vec<_> = lost
+            .map(|key| Observation { seen: Seen::Gone { trashed: true }, ..gone(key.clone()) })
+            .collect();
+        let held = std::mem::take(&mut self.held);
+        let mut plan = self.compared(&lost, true, known, now)?;
+        plan.next.held = held;
+        plan.next.suspicion = doubtful.then_some(Suspicion::MassDelete);
+        plan.next.recovering = false;
+        plan.next.shown.clear();
+        plan.next.phase = Phase::Following { cursor };
+        plan.commit = true;
+        Ok(plan)
     }
 
     fn changed(
@@ -661,8 +726,7 @@ impl Machine {
             let many = MASS.max(usize::try_from(self.items / 5).unwrap_or(usize::MAX));
             let covered = self.covered(&missing, known, many)?;
             let sample = covered > many || missing.len() > MAX_VERIFIED;
-            let step = if sample { missing.len().div_ceil(SAMPLE) } else { 1 };
-            let keys = missing.into_iter().step_by(step.max(1)).collect();
+            let keys = sampled(&missing, sample);
             self.phase = Phase::Verifying { keys, sample };
             plan.next = self;
             return Ok(plan);
@@ -740,6 +804,12 @@ impl Plan {
     fn default_for(next: &Machine) -> Self {
         Self { events: Vec::new(), writes: Vec::new(), next: next.clone(), commit: false }
     }
+}
+
+/// All keys, or some that stand for them.
+fn sampled(keys: &[String], sample: bool) -> Vec<String> {
+    let step = if sample { keys.len().div_ceil(SAMPLE).max(1) } else { 1 };
+    keys.iter().step_by(step).cloned().collect()
 }
 
 fn sweep(rules: &Rules) -> Phase {
