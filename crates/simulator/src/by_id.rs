@@ -38,8 +38,11 @@ impl ById {
                 old: self.made.get(id).is_some_and(|made| *made <= after),
                 entry: serde_json::Value::Null,
             })),
-            Some(_) => Seen::Gone { trashed: true },
-            None => Seen::Gone { trashed: false },
+            Some(node) => {
+                let within = (node.parent != ROOT).then(|| node.parent.clone());
+                Seen::Gone { trashed: true, within }
+            }
+            None => Seen::Gone { trashed: false, within: None },
         };
         Observation { key: id.to_owned(), seen, at: None, by: None, hint: None }
     }

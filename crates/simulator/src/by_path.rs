@@ -64,7 +64,7 @@ impl ByPath {
             Some(id) => self.there(id),
             None => Observation {
                 key: path.to_owned(),
-                seen: Seen::Gone { trashed: false },
+                seen: Seen::Gone { trashed: false, within: None },
                 at: None,
                 by: None,
                 hint: None,

@@ -227,6 +227,15 @@ impl<'a> Comparison<'a> {
         for key in self.removed.clone() {
             operations.extend(self.disappeared(&key)?);
         }
+        for folder in std::mem::take(&mut self.batch.doubtful) {
+            let is_there = match self.touched(&folder) {
+                Some(one) => one.after.is_some(),
+                None => self.batch.known.get(&folder)?.is_some_and(|item| !item.gone),
+            };
+            if self.batch.rules.silent_below && is_there && !relist.contains(&folder) {
+                relist.push(folder);
+            }
+        }
         let events = ordered(operations, &self.batch.rules);
         let mut writes = Vec::new();
         for (key, one) in &self.batch.touched {

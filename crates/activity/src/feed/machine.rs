@@ -354,7 +354,7 @@ impl Machine {
                 // It went again before it could be listed. Should it come back, it is listed then.
                 let folder = next.relist.remove(0);
                 let held = std::mem::take(&mut next.held);
-                let seen = Seen::Gone { trashed: true };
+                let seen = Seen::Gone { trashed: true, within: None };
                 let lost = Observation { key: folder, seen, at: None, by: None, hint: None };
                 let mut plan = next.compared(&[lost], true, known, now)?;
                 plan.next.held = held;
@@ -442,7 +442,11 @@ impl Machine {
             self.waiting_since.or(Some(now))
         };
         self.held.push(compared.held);
-        self.relist.extend(compared.relist);
+        for folder in compared.relist {
+            if !self.relist.contains(&folder) {
+                self.relist.push(folder);
+            }
+        }
         self.count(&compared.writes, known)?;
         let events = if self.first { Vec::new() } else { compared.events };
         self.note_lively(&compared.writes, now);
@@ -560,7 +564,10 @@ impl Machine {
         let lost = missing.iter().filter(|key| !doubtful && !there.contains(*key));
         // A folder that went meanwhile may come back: it is remembered, so that it is listed then.
         let lost: Vec<_> = lost
-            .map(|key| Observation { seen: Seen::Gone { trashed: true }, ..gone(key.clone()) })
+            .map(|key| Observation {
+                seen: Seen::Gone { trashed: true, within: None },
+                ..gone(key.clone())
+            })
             .collect();
         let held = std::mem::take(&mut self.held);
         let mut plan = self.compared(&lost, true, known, now)?;
@@ -817,7 +824,8 @@ fn sweep(rules: &Rules) -> Phase {
 }
 
 fn gone(key: String) -> Observation {
-    Observation { key, seen: Seen::Gone { trashed: false }, at: None, by: None, hint: None }
+    let seen = Seen::Gone { trashed: false, within: None };
+    Observation { key, seen, at: None, by: None, hint: None }
 }
 
 fn hash(key: &str) -> u64 {

@@ -52,6 +52,9 @@ pub enum Seen {
     Gone {
         /// It lies in the trash.
         trashed: bool,
+        /// The key of the folder that it lies in there, where the service tells. It may be that folder that
+        /// is in the trash; should it come back before anything is told of it, it must be listed.
+        within: Option<String>,
     },
     /// The folder was listed: of what was known in it, only what this batch shows is still there.
     Whole,

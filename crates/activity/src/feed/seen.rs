@@ -55,11 +55,20 @@ pub(super) struct Batch<'a> {
     pub(super) told: Vec<Observation>,
     /// Keys of observations whose folder is not known (yet).
     pub(super) unplaced: BTreeSet<String>,
+    /// Folders that may have been in the trash for a while, unnoticed.
+    pub(super) doubtful: BTreeSet<String>,
 }
 
 impl<'a> Batch<'a> {
     pub(super) fn new(rules: Rules, known: &'a mut dyn Known) -> Self {
-        Self { rules, known, touched: BTreeMap::new(), told: Vec::new(), unplaced: BTreeSet::new() }
+        Self {
+            rules,
+            known,
+            touched: BTreeMap::new(),
+            told: Vec::new(),
+            unplaced: BTreeSet::new(),
+            doubtful: BTreeSet::new(),
+        }
     }
 
     /// Takes the observations in their order. With `impatient`, also those whose folder is not known.
@@ -152,7 +161,12 @@ impl<'a> Batch<'a> {
         };
         match &named.seen {
             Seen::There(there) => self.there(&named, there)?,
-            Seen::Gone { trashed } => self.gone(&named.key, *trashed, Some(&named), 0)?,
+            Seen::Gone { trashed, within } => {
+                if let Some(folder) = within {
+                    self.doubtful.insert(folder.clone());
+                }
+                self.gone(&named.key, *trashed, Some(&named), 0)?;
+            }
             Seen::Whole => {}
         }
         self.told.push(named);
@@ -195,7 +209,7 @@ impl<'a> Batch<'a> {
     fn make_room(&mut self, folder: &str, lower: &str, key: &str) -> Result<(), Missing> {
         for other in self.inside_named(folder, lower)? {
             if other != key {
-                let seen = Seen::Gone { trashed: false };
+                let seen = Seen::Gone { trashed: false, within: None };
                 let gone = Observation { key: other, seen, at: None, by: None, hint: None };
                 self.gone(&gone.key, false, Some(&gone), 0)?;
                 self.told.push(gone);
