@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use tramontane_activity::snapshot::{BlockId, Blocks, NewBlock};
 
 /// Blocks one after another in a file.
@@ -69,9 +70,8 @@ impl Watch {
 
 /// What this thread had of the processor so far.
 fn on_processor() -> Duration {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let spent = text.split_whitespace().next().and_then(|field| field.parse().ok());
-    Duration::from_nanos(spent.unwrap_or_default())
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(spent).unwrap_or_default()
 }
 
 /// Forgets the peak so far.
@@ -87,7 +87,7 @@ pub(crate) fn peak() -> f64 {
     kilobytes.unwrap_or_default() / 1024.0
 }
 
-/// A bar on the error output, when that is a terminal or a log that someone follows.
+/// A bar on the error output, when that is a terminal.
 pub(crate) struct Bar {
     name: &'static str,
     whole: u64,
@@ -103,7 +103,7 @@ impl Bar {
 
     pub(crate) fn at(&mut self, done: u64) {
         let share = done * 40 / self.whole.max(1);
-        if share == self.shown {
+        if share == self.shown || !io::stderr().is_terminal() {
             return;
         }
         self.shown = share;

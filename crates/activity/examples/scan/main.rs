@@ -107,7 +107,8 @@ fn measure(entries: u64, place: &Path) -> Done {
     let second = bench.second_scan(&first)?;
     bench.sorted(&first)?;
     bench.look_up(&first)?;
-    bench.overlay(&second)
+    bench.overlay(&second)?;
+    bench.matcher()
 }
 
 fn row(what: &str, count: u64, watch: &Watch, note: &str) {
@@ -234,7 +235,7 @@ impl Bench {
 
     /// The listing of the first scan in another order, sorted through runs.
     fn sorted(&mut self, first: &Manifest) -> Done {
-        let mut bar = Bar::new("sorting", 2 * self.entries);
+        let mut bar = Bar::new("sorting", self.entries);
         let (mut watch, mut merging) = (Watch::default(), Watch::default());
         forget_peak();
         let mut sorter = RunSorter::new(KeyOrder::Components, 24 << 20)?;
@@ -245,7 +246,7 @@ impl Bench {
             runs.push(path);
             Ok(())
         };
-        let stride = (self.tree.tops * 2 / 3 | 1) + 1;
+        let stride = ((self.tree.tops * 2 / 3) | 1) + 1;
         let stride = (stride..).find(|stride| greatest_divisor(*stride, self.tree.tops) == 1);
         let stride = stride.unwrap_or(1);
         let mut done = 0;
@@ -272,6 +273,8 @@ impl Bench {
         row("listing in no order: sort into runs", self.entries, &watch, &note);
 
         let sources = runs.iter().map(|path| Ok(BufReader::new(File::open(path)?)));
+        let mut bar = Bar::new("merging", self.entries);
+        done = 0;
         forget_peak();
         merging.start();
         let mut merged = MergedRuns::new(KeyOrder::Components, sources.collect::<Done<_>>()?)?;
@@ -284,12 +287,17 @@ impl Bench {
                 (&*sink.disk).read(id, &mut stored)?;
                 diff.supply(id, &stored)?;
                 done += first.count() / first.blocks().len() as u64;
-                bar.at(done.min(2 * self.entries - 1));
+                bar.at(done.min(self.entries - 1));
             }
+        }
+        while let Some(id) = diff.drain(&mut sink)? {
+            stored.clear();
+            (&*sink.disk).read(id, &mut stored)?;
+            diff.supply(id, &stored)?;
         }
         let (manifest, _) = diff.finish(&mut sink)?;
         merging.stop();
-        bar.at(2 * self.entries);
+        bar.at(self.entries);
         row("merge of the runs, compared", self.entries, &merging, "the same generation");
         if manifest != *first {
             return Err("the sorted listing gave another generation".into());
@@ -301,7 +309,6 @@ impl Bench {
         let overlay = Overlay::new(KeyOrder::Components);
         let mut state = State::new(first.clone(), overlay, 16 << 20)?;
         let asked = 200_000.min(self.entries / 10);
-        let mut bar = Bar::new("lookups", asked);
         let (mut near, mut far) = (Watch::default(), Watch::default());
         forget_peak();
         let keys = |top| self.tree.before(top).into_iter().map(|record| record.key);
@@ -319,6 +326,7 @@ impl Bench {
             .map(|step| keys(step * self.tree.tops / tops).step_by(211).collect::<Vec<_>>())
             .collect();
         let (mut count, mut column) = (0, 0);
+        let mut bar = Bar::new("lookups", asked);
         while count < 20_000 && column < 47 {
             far.start();
             for row in &scattered {
@@ -342,8 +350,36 @@ impl Bench {
         }
         digests.stop();
         let bytes: usize = cuts.iter().map(|cut| cut.len() + 24).sum();
-        let note = format!("{} ranges in {bytes} B, no block read", cuts.len());
-        row("digests of ranges", whole, &digests, &note);
+        let note = format!("{} digests of {whole} entries in {bytes} B, no block read", cuts.len());
+        row("digests of ranges", cuts.len() as u64, &digests, &note);
+        Ok(())
+    }
+
+    /// As many candidates as a matcher takes: a folder of half a million files at another place.
+    fn matcher(&mut self) -> Done {
+        let limits = Limits::default();
+        let tops = (limits.candidates as u64 / 2 / TOP_ENTRIES).min(self.tree.tops);
+        let mut watch = Watch::default();
+        forget_peak();
+        let mut matcher = Matcher::new(KeyOrder::Components, limits);
+        for top in 0..tops {
+            let found = self.tree.before(top);
+            watch.start();
+            for mut record in found {
+                matcher.removed(record.borrowed())?;
+                record.key.splice(..0, *b"elsewhere/");
+                matcher.added(record.borrowed())?;
+            }
+            watch.stop();
+        }
+        watch.start();
+        let tally = matcher.finish().tally();
+        watch.stop();
+        let note = format!("{} moved, {} carried", tally.moved, tally.carried);
+        row("matching at its limit", 2 * tops * TOP_ENTRIES, &watch, &note);
+        if (tally.moved, tally.carried) != (tops, tops * (TOP_ENTRIES - 1)) {
+            return Err(format!("folders that moved as they were gave {tally:?}").into());
+        }
         Ok(())
     }
 
@@ -353,7 +389,7 @@ impl Bench {
         let mut bar = Bar::new("overlay", self.tree.tops);
         let (mut watch, mut merging) = (Watch::default(), Watch::default());
         forget_peak();
-        let mut changes = 0;
+        let (mut changes, mut pieces) = (0, 0);
         for top in 0..self.tree.tops {
             let found = self.tree.after(top, &mut |_, _, _| ());
             watch.start();
@@ -369,15 +405,24 @@ impl Bench {
                 }
                 changes += 1;
             }
+            pieces += state.unsaved().encode()?.len();
+            state.saved();
             watch.stop();
             bar.at(top + 1);
         }
         let bytes = state.overlay().encode()?.len();
-        let note = format!("overlay of {:.1} B an entry", bytes as f64 / changes as f64);
+        let (cached, digest) = (state.cached_bytes() >> 20, state.digest());
+        let share = |bytes: usize| bytes as f64 / changes as f64;
+        let note = format!(
+            "{:.1} B each in pieces of 100, {:.1} B in one; {cached} MiB of blocks in memory",
+            share(pieces),
+            share(bytes)
+        );
         row("changes into an overlay", changes, &watch, &note);
         forget_peak();
         merging.start();
-        let mut merge = Merge::new(state.base().clone(), state.overlay().clone())?;
+        let (base, overlay) = state.into_parts();
+        let mut merge = Merge::new(base, overlay)?;
         let (mut read, mut written) = (0, 0);
         let mut stored = Vec::new();
         while let Some(id) = merge.wants() {
@@ -396,7 +441,7 @@ impl Bench {
         merging.stop();
         let note = format!("{read} blocks read, {written} written of {}", next.blocks().len());
         row("merge of the overlay", changes, &merging, &note);
-        if next.digest() != state.digest() {
+        if next.digest() != digest {
             return Err("the merged generation has another digest".into());
         }
         Ok(())

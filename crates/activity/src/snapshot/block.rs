@@ -174,14 +174,6 @@ impl Block {
             + self.fingerprints.capacity() * 8
     }
 
-    /// Gives back memory that is not used.
-    pub(super) fn shrink(&mut self) {
-        self.keys.shrink();
-        self.extras.shrink();
-        self.flags.shrink_to_fit();
-        self.fingerprints.shrink_to_fit();
-    }
-
     /// Adds a record, which must come after the last one. The caller checks it and the bounds.
     pub(super) fn push(&mut self, record: RecordRef<'_>) {
         self.keys.push(record.key);

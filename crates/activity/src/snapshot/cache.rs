@@ -18,6 +18,8 @@ pub(super) struct Cache {
     by_use: BTreeMap<u64, BlockId>,
     uses: u64,
     decoder: Decoder,
+    /// Where blocks are decoded, before they are kept in no more memory than they need.
+    desk: Block,
 }
 
 impl Cache {
@@ -29,6 +31,7 @@ impl Cache {
             by_use: BTreeMap::new(),
             uses: 0,
             decoder: Decoder::new()?,
+            desk: Block::default(),
         })
     }
 
@@ -56,9 +59,8 @@ impl Cache {
         if self.has(id) {
             return Ok(());
         }
-        let mut block = Block::default();
-        self.decoder.decode_named(id, order, stored, &mut block)?;
-        block.shrink();
+        self.decoder.decode_named(id, order, stored, &mut self.desk)?;
+        let block = self.desk.clone();
         self.used += block.weight();
         self.uses += 1;
         self.blocks.insert(id, (Arc::new(block), self.uses));

@@ -176,11 +176,6 @@ impl Texts {
         Ok(())
     }
 
-    pub(super) fn shrink(&mut self) {
-        self.bytes.shrink_to_fit();
-        self.ends.shrink_to_fit();
-    }
-
     /// Bytes of memory.
     pub(super) fn weight(&self) -> usize {
         self.bytes.capacity() + self.ends.capacity() * 4

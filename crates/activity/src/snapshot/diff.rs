@@ -206,18 +206,17 @@ impl Diff {
         }
     }
 
-    /// Ends the new generation. What the old one still has and was not drained stays out of it.
+    /// Ends the new generation, after [`Diff::drain`] needed no more block.
     ///
     /// # Errors
     ///
-    /// Those of the sink.
+    /// [`Error::Missing`] when it was not drained; those of the sink.
     pub fn finish(mut self, sink: &mut impl Sink) -> Result<(Manifest, Totals), Error> {
+        if let Some(id) = self.drain(sink)? {
+            return Err(Error::Missing(vec![id]));
+        }
         if self.shared && self.next > 0 {
-            if self.next == self.block.len() {
-                self.reuse();
-            } else {
-                self.unshare(sink)?;
-            }
+            self.reuse();
         }
         let (rest, manifest) = self.builder.finish()?;
         if let Some(block) = rest {

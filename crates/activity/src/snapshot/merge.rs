@@ -1,13 +1,12 @@
 //! Merges an overlay into its generation, rewriting only what it touches.
 
 use std::iter::Peekable;
-use std::vec::IntoIter;
 
 use super::block::{Block, BlockId, Decoder};
 use super::builder::{Builder, NewBlock};
 use super::error::Error;
 use super::manifest::Manifest;
-use super::overlay::{Entry, Overlay};
+use super::overlay::{Changes, Overlay};
 use super::record::Record;
 
 /// Merges an overlay into its generation. Only blocks that it touches are read and written, and those next to
@@ -16,7 +15,7 @@ use super::record::Record;
 /// Does no IO: supply the block that [`Merge::wants`] names until it names none, then [`Merge::finish`].
 pub struct Merge {
     base: Manifest,
-    changes: Peekable<IntoIter<(Vec<u8>, Entry)>>,
+    changes: Peekable<Changes>,
     builder: Builder,
     decoder: Decoder,
     block: Block,
@@ -36,7 +35,7 @@ impl Merge {
         }
         let mut merge = Self {
             base,
-            changes: overlay.into_changes().into_iter().peekable(),
+            changes: overlay.into_changes().peekable(),
             builder: Builder::new(order)?,
             decoder: Decoder::new()?,
             block: Block::new(order),

@@ -174,11 +174,8 @@ impl Overlay {
     }
 
     /// The entries that change something, ascending by key.
-    pub(super) fn into_changes(self) -> Vec<(Vec<u8>, Entry)> {
-        let order = self.order;
-        let changes = self.entries.into_iter();
-        let changes = changes.map(|(ranked, entry)| (order.unranked(&ranked), entry));
-        changes.filter(|(key, entry)| !entry.changes_nothing(key)).collect()
+    pub(super) fn into_changes(self) -> Changes {
+        Changes { order: self.order, entries: self.entries.into_iter() }
     }
 
     /// Entries by ranked key from one key on.
@@ -297,5 +294,25 @@ impl Overlay {
         }
         input.finish()?;
         Ok(overlay)
+    }
+}
+
+/// The entries of an overlay that change something, ascending by key.
+pub(super) struct Changes {
+    order: KeyOrder,
+    entries: std::collections::btree_map::IntoIter<Vec<u8>, Entry>,
+}
+
+impl Iterator for Changes {
+    type Item = (Vec<u8>, Entry);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (ranked, entry) = self.entries.next()?;
+            let key = self.order.unranked(&ranked);
+            if !entry.changes_nothing(&key) {
+                return Some((key, entry));
+            }
+        }
     }
 }

@@ -83,6 +83,12 @@ impl State {
         &self.overlay
     }
 
+    /// The generation and what has changed over it: what [`super::Merge`] takes.
+    #[must_use]
+    pub fn into_parts(self) -> (Manifest, Overlay) {
+        (self.base, self.overlay)
+    }
+
     /// Takes a stored block in.
     ///
     /// # Errors

@@ -120,3 +120,12 @@ fn records_out_of_order_are_refused_wherever_they_fall() {
     let answer = diff(&none, &store, twice.iter(), &mut Heard::default());
     assert!(matches!(answer, Err(Error::Unsorted)));
 }
+
+#[test]
+fn a_comparison_that_was_not_drained_does_not_end() {
+    let old = records(KeyOrder::Bytes, 3000, 8);
+    let mut store = Store::new();
+    let manifest = build(KeyOrder::Bytes, &old, &mut store);
+    let answer = Diff::new(manifest).unwrap().finish(&mut Heard::default());
+    assert!(matches!(answer, Err(Error::Missing(ids)) if ids.len() == 1));
+}

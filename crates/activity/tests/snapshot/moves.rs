@@ -146,6 +146,22 @@ fn a_folder_of_files_with_new_times_is_found_by_its_names_alone() {
 }
 
 #[test]
+fn four_fifths_of_the_names_tell_a_folder_though_all_in_it_changed() {
+    let all = |top: &str, count: u64, fingerprint: u64| {
+        let mut all = vec![folder(top)];
+        all.extend((0..count).map(|at| file(&format!("{top}/{at}"), at + fingerprint)));
+        all
+    };
+    let found = outcomes(all("old", 10, 0), all("new", 8, 100));
+    assert_eq!(found[..3], ["-old/9", "-old/8", "old>new"]);
+    assert_eq!(found.len(), 3 + 8);
+    assert!(outcomes(all("old", 10, 0), all("new", 7, 100)).contains(&"-old".to_owned()));
+    // The names of two folders tell neither.
+    let both = [all("new", 10, 100), all("other", 10, 200)].concat();
+    assert!(outcomes(all("old", 10, 0), both).contains(&"-old".to_owned()));
+}
+
+#[test]
 fn what_left_a_folder_leaves_before_the_folder_goes() {
     let gone = vec![folder("d"), file("d/keep", 1), file("d/waste", 2)];
     assert_eq!(outcomes(gone, vec![file("keep", 1)]), ["-d/waste", "d/keep>keep", "-d"]);

@@ -42,6 +42,19 @@ impl Folders {
         self.children.get(&folder).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The marks of names in folders of which this holds, with their places.
+    fn unsettled(
+        &self,
+        side: &Side,
+        which: impl Fn(usize) -> bool,
+    ) -> impl Iterator<Item = (u64, usize)> {
+        let folders = self.children.iter().filter(move |(folder, _)| which(**folder));
+        folders.flat_map(|(_, children)| children).filter_map(|place| {
+            let record = side.get(*place)?;
+            Some((xxh3_64(&named(record)), *place))
+        })
+    }
+
     /// The marks of the names directly in a folder, ascending.
     fn names(&self, side: &Side, folder: usize) -> Vec<u64> {
         let records = self.children(folder).iter().filter_map(|place| side.get(*place));
@@ -58,63 +71,107 @@ fn named(record: RecordRef<'_>) -> Vec<u8> {
     name
 }
 
-/// Pairs folders. `votes` are pairs of files, sure and less sure ones.
-pub(super) fn pair(gone: &Side, new: &Side, pairs: &mut Pairs, mut votes: Pairs, ids: bool) {
-    let (were, are) = (Folders::of(gone), Folders::of(new));
-    let may = |one: usize, other: usize| match (gone.get(one), new.get(other)) {
-        (Some(one), Some(other)) => may_be_same(one, other, ids),
-        _ => false,
-    };
-    // The same all the way down.
-    let whole = |side: &Folders| -> Vec<(u64, usize)> {
-        let marked =
-            side.children.keys().filter_map(|place| Some((*side.marks.get(*place)?, *place)));
-        marked.collect()
-    };
-    pairs.unique(whole(&were).into_iter(), whole(&are).into_iter(), |one, other| {
-        may(one, other) && were.names(gone, one) == are.names(new, other)
-    });
-    // What agrees in a folder votes for where it went; from below, so that folders vote too.
-    for (folder, children) in were.children.iter().rev() {
-        if pairs.to(*folder).is_some() {
-            continue;
-        }
-        let mut tally: BTreeMap<usize, usize> = BTreeMap::new();
-        for child in children {
-            let there = pairs.to(*child).or_else(|| votes.to(*child));
-            if let Some(home) = there.and_then(|there| new.parent(there)) {
-                *tally.entry(home).or_default() += 1;
-            }
-        }
-        let most = tally.iter().max_by_key(|(_, votes)| **votes).map(|(home, _)| *home);
-        if let Some(home) = most
-            && pairs.from(home).is_none()
-            && may(*folder, home)
-            && overlaps(&were.names(gone, *folder), &are.names(new, home))
-        {
-            pairs.pair(*folder, home);
-            votes.pair(*folder, home);
-        }
-    }
-    // The same names, whatever they hold.
-    let same_names = |folders: &Folders, side: &Side| -> Vec<(u64, usize)> {
-        let several = folders.children.iter().filter(|(_, children)| children.len() > 1);
-        let places = several.map(|(place, _)| *place);
-        let marked = places.map(|place| {
-            let names = folders.names(side, place).into_iter();
-            (names.fold(0, |mark: u64, name| mark.rotate_left(5).wrapping_mul(31) ^ name), place)
-        });
-        marked.collect()
-    };
-    pairs.unique(
-        same_names(&were, gone).into_iter(),
-        same_names(&are, new).into_iter(),
-        |one, other| may(one, other) && were.names(gone, one) == are.names(new, other),
-    );
+/// Both sides, and what is known of their folders.
+struct Sides<'s> {
+    gone: &'s Side,
+    new: &'s Side,
+    were: Folders,
+    are: Folders,
+    ids: bool,
 }
 
-/// Whether two ascending lists have at least four fifths of the longer one in common.
-fn overlaps(one: &[u64], other: &[u64]) -> bool {
+/// Pairs folders. `votes` are pairs of files, sure and less sure ones.
+pub(super) fn pair(gone: &Side, new: &Side, pairs: &mut Pairs, mut votes: Pairs, ids: bool) {
+    let sides = Sides { gone, new, were: Folders::of(gone), are: Folders::of(new), ids };
+    sides.whole(pairs);
+    sides.elect(pairs, &mut votes, 1);
+    sides.same_names(pairs);
+    // Names that are nowhere else vote too, though what they hold has changed.
+    let mut names = Pairs::new(gone, new);
+    names.unique(
+        sides.were.unsettled(gone, |folder| pairs.to(folder).is_none()),
+        sides.are.unsettled(new, |folder| pairs.from(folder).is_none()),
+        |one, other| sides.may_be_same(one, other),
+    );
+    sides.elect(pairs, &mut names, 2);
+}
+
+impl Sides<'_> {
+    fn may_be_same(&self, one: usize, other: usize) -> bool {
+        match (self.gone.get(one), self.new.get(other)) {
+            (Some(one), Some(other)) => may_be_same(one, other, self.ids),
+            _ => false,
+        }
+    }
+
+    fn have_same_names(&self, one: usize, other: usize) -> bool {
+        self.may_be_same(one, other)
+            && self.were.names(self.gone, one) == self.are.names(self.new, other)
+    }
+
+    /// Pairs folders that hold the same all the way down.
+    fn whole(&self, pairs: &mut Pairs) {
+        let marked = |side: &Folders| -> Vec<(u64, usize)> {
+            let folders = side.children.keys();
+            folders.filter_map(|place| Some((*side.marks.get(*place)?, *place))).collect()
+        };
+        let (were, are) = (marked(&self.were), marked(&self.are));
+        pairs.unique(were.into_iter(), are.into_iter(), |one, other| {
+            self.have_same_names(one, other)
+        });
+    }
+
+    /// Pairs folders with the same names directly in them, two at least, whatever they hold.
+    fn same_names(&self, pairs: &mut Pairs) {
+        let marked = |folders: &Folders, side: &Side| -> Vec<(u64, usize)> {
+            let several = folders.children.iter().filter(|(_, children)| children.len() > 1);
+            let mark = |place: usize| {
+                let names = folders.names(side, place).into_iter();
+                names.fold(0, |mark: u64, name| mark.rotate_left(5).wrapping_mul(31) ^ name)
+            };
+            several.map(|(place, _)| (mark(*place), *place)).collect()
+        };
+        let (were, are) = (marked(&self.were, self.gone), marked(&self.are, self.new));
+        pairs.unique(were.into_iter(), are.into_iter(), |one, other| {
+            self.have_same_names(one, other)
+        });
+    }
+
+    /// Lets what lies in a folder vote for where the folder went, from below, so that folders vote too. The one
+    /// with the most votes is it, when at least so many names, and four fifths of them, are in both.
+    fn elect(&self, pairs: &mut Pairs, votes: &mut Pairs, least: usize) {
+        for (folder, children) in self.were.children.iter().rev() {
+            if pairs.to(*folder).is_some() {
+                continue;
+            }
+            let mut tally: BTreeMap<usize, usize> = BTreeMap::new();
+            for child in children {
+                let there = pairs.to(*child).or_else(|| votes.to(*child));
+                if let Some(home) = there.and_then(|there| self.new.parent(there)) {
+                    *tally.entry(home).or_default() += 1;
+                }
+            }
+            let most = tally.iter().max_by_key(|(_, votes)| **votes).map(|(home, _)| *home);
+            if let Some(home) = most
+                && pairs.from(home).is_none()
+                && self.may_be_same(*folder, home)
+                && self.overlap(*folder, home, least)
+            {
+                pairs.pair(*folder, home);
+                votes.pair(*folder, home);
+            }
+        }
+    }
+
+    fn overlap(&self, folder: usize, home: usize, least: usize) -> bool {
+        let (one, other) = (self.were.names(self.gone, folder), self.are.names(self.new, home));
+        let common = in_common(&one, &other);
+        common >= least && common * 5 >= one.len().max(other.len()) * 4
+    }
+}
+
+/// How much two ascending lists have in common.
+fn in_common(one: &[u64], other: &[u64]) -> usize {
     let (mut common, mut rest) = (0, other);
     for name in one {
         let skip = rest.partition_point(|there| there < name);
@@ -124,7 +181,7 @@ fn overlaps(one: &[u64], other: &[u64]) -> bool {
             rest = rest.get(1..).unwrap_or_default();
         }
     }
-    common > 0 && common * 5 >= one.len().max(other.len()) * 4
+    common
 }
 
 /// Pairs what went along with a folder, at the same place below it, and tells by place among the gone what did.

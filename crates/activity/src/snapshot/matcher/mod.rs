@@ -78,9 +78,9 @@ pub struct Tally {
 /// an addition.
 ///
 /// 1. The same id, where extras are ids.
-/// 2. A folder: the same names below, of which each holds the same, all the way down; or at least four fifths of
-///    the names directly in it, and files in it that agree; or exactly the same names, two at least. What lies
-///    below at the same place then went along.
+/// 2. A folder: all below it is the same; or at least four fifths of the names directly in it are, and either
+///    something in it agrees in content or two of the names at least are found nowhere else, or the names
+///    together are not. What lies below at the same place then went along.
 /// 3. The same content, by a [strong](super::flag::STRONG) fingerprint; not for [empty](super::flag::EMPTY) files.
 /// 4. The same fingerprint and name (a move), or fingerprint and folder (a rename).
 ///
