@@ -71,7 +71,8 @@ pub struct Totals {
 /// A comparison under way. It does no IO: [`Diff::push`] and [`Diff::drain`] say which block of the old generation
 /// they need, [`Diff::supply`] takes it. One old block and one new one are in memory, no more.
 ///
-/// A block whose records all stayed is taken over without being written again.
+/// A block whose records all stayed is taken over without being written again. Changes that lie over the generation
+/// in an [`Overlay`](super::Overlay) are to be [merged](super::Merge) first.
 pub struct Diff {
     old: Manifest,
     decoder: Decoder,

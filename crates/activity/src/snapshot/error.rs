@@ -28,6 +28,9 @@ pub enum Error {
     /// Two sides that are to be put together have different key orders.
     #[error("the two sides have different key orders")]
     MixedOrders,
+    /// A generation does not hold what the state holds: it was made of other changes.
+    #[error("the generation does not hold what the state holds")]
+    Stale,
     /// The storage that was lent failed.
     #[error("the lent storage failed")]
     Io(#[from] std::io::Error),

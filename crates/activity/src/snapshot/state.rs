@@ -181,10 +181,14 @@ impl State {
     ///
     /// # Errors
     ///
+    /// [`Error::Stale`] when the digests differ, as when something changed since the merge began;
     /// [`Error::MixedOrders`].
     pub fn merged(&mut self, next: Manifest) -> Result<(), Error> {
         if next.order() != self.base.order() {
             return Err(Error::MixedOrders);
+        }
+        if next.digest() != self.digest() {
+            return Err(Error::Stale);
         }
         self.overlay = Overlay::new(next.order());
         self.unsaved.clear();

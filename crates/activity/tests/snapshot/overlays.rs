@@ -1,7 +1,7 @@
 //! Overlays: stored in pieces, put together, merged.
 
 use proptest::prelude::*;
-use tramontane_activity::snapshot::{KeyOrder, Manifest, Merge, Overlay, Record, State};
+use tramontane_activity::snapshot::{Error, KeyOrder, Manifest, Merge, Overlay, Record, State};
 
 use crate::listing::{Numbers, Store, ask, build, large, orders, path, record, records, sorted};
 
@@ -135,4 +135,17 @@ fn it_is_due_when_it_outgrows_its_generation() {
     }
     assert!(overlay.is_due(1000));
     assert!(!overlay.is_due(1_000_000));
+}
+
+#[test]
+fn a_change_during_a_merge_is_not_lost() {
+    let mut store = Store::new();
+    let old = records(KeyOrder::Bytes, 600, 4);
+    let base = build(KeyOrder::Bytes, &old, &mut store);
+    let mut state = State::new(base, Overlay::new(KeyOrder::Bytes), 0).unwrap();
+    ask(&mut state, &store, |state| state.remove(&old[9].key));
+    let (next, ..) = merge(state.base(), state.overlay().clone(), &store);
+    ask(&mut state, &store, |state| state.remove(&old[10].key));
+    assert!(matches!(state.merged(next), Err(Error::Stale)));
+    assert_eq!(state.get(&old[10].key).unwrap(), None);
 }

@@ -9,7 +9,8 @@ use super::error::Error;
 use super::record::{KeyOrder, RecordRef};
 use side::{Pairs, Side};
 
-/// How much a [`Matcher`] takes, and what it may go by.
+/// How much a [`Matcher`] takes, and what it may go by. With paths of 60 bytes a candidate takes about 150 bytes of
+/// memory while it is matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The most candidates, removed and added together.
