@@ -10,5 +10,6 @@ pub mod feed;
 #[cfg(test)]
 mod fuzz;
 pub mod segment;
+pub mod snapshot;
 
 pub use event::{Action, Actor, Before, Category, Event, Object};
