@@ -12,11 +12,12 @@ use serde_json::Value;
 
 use crate::event::{Action, Before, Category, Event, Object, PERMISSIONS};
 use crate::feed::item::{Item, ItemKind};
-use crate::feed::known::{Known, Missing};
+use crate::feed::known::Known;
 use crate::feed::matching;
 use crate::feed::observation::{Hint, Observation, Seen, There};
 use crate::feed::order::{Operation, ordered};
 use crate::feed::seen::{Batch, MAX_DEPTH, Touched};
+use crate::snapshot::Error;
 
 /// How a collection's service behaves where services differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,13 +82,13 @@ pub struct Compared {
 /// Compares a batch of observations, in the service's order, with what is known.
 ///
 /// # Errors
-/// [`Missing`]: load these blocks and compare again. Nothing has happened yet.
+/// [`Error::Missing`]: load these blocks and compare again. Nothing has happened yet.
 pub fn compare(
     rules: &Rules,
     known: &mut dyn Known,
     observations: &[Observation],
     moment: Moment,
-) -> Result<Compared, Missing> {
+) -> Result<Compared, Error> {
     let mut batch = Batch::new(rules.clone(), known);
     batch.take(observations, moment.orphans == Orphans::Take)?;
     if rules.path_ids {
@@ -115,7 +116,7 @@ pub fn compare(
 
 /// The keys whose observations must wait for the rest of the run: entries whose folder was not shown yet,
 /// and, where moves may be split, what is gone without having turned up elsewhere.
-fn held(batch: &mut Batch<'_>, moment: Moment) -> Result<BTreeSet<String>, Missing> {
+fn held(batch: &mut Batch<'_>, moment: Moment) -> Result<BTreeSet<String>, Error> {
     let rules = batch.rules.clone();
     let mut held = std::mem::take(&mut batch.unplaced);
     let mut orphans = Vec::new();
@@ -178,7 +179,7 @@ struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    fn of(batch: Batch<'a>, moment: Moment) -> Result<Self, Missing> {
+    fn of(batch: Batch<'a>, moment: Moment) -> Result<Self, Error> {
         let rules = &batch.rules;
         let (mut pairs, mut added, mut removed) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         for (key, one) in &batch.touched {
@@ -215,7 +216,7 @@ impl<'a> Comparison<'a> {
         Ok(Self { batch, moment, pairs, added, removed, moved })
     }
 
-    fn events(mut self) -> Result<Compared, Missing> {
+    fn events(mut self) -> Result<Compared, Error> {
         let mut operations = Vec::new();
         for pair in std::mem::take(&mut self.pairs) {
             operations.extend(self.changed(&pair)?);
@@ -259,7 +260,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// What became of an entry that was there and is there.
-    fn changed(&mut self, pair: &Pair) -> Result<Vec<Operation>, Missing> {
+    fn changed(&mut self, pair: &Pair) -> Result<Vec<Operation>, Error> {
         let Some(was) = self.touched(&pair.old).and_then(|one| one.was().cloned()) else {
             return Ok(Vec::new());
         };
@@ -310,7 +311,7 @@ impl<'a> Comparison<'a> {
         &mut self,
         key: &str,
         relist: &mut Vec<String>,
-    ) -> Result<Option<Operation>, Missing> {
+    ) -> Result<Option<Operation>, Error> {
         let Some((one, there)) = self.after(key) else { return Ok(None) };
         let back = one.before.as_ref().is_some_and(|item| item.gone);
         let action = match one.hint {
@@ -337,7 +338,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// An entry that is not there any more, unless a folder above says so already.
-    fn disappeared(&mut self, key: &str) -> Result<Option<Operation>, Missing> {
+    fn disappeared(&mut self, key: &str) -> Result<Option<Operation>, Error> {
         let Some(one) = self.touched(key).cloned() else { return Ok(None) };
         let Some(was) = one.was().cloned() else { return Ok(None) };
         if was.parent.as_ref().is_some_and(|parent| self.removed.contains(parent)) {
@@ -378,7 +379,7 @@ impl<'a> Comparison<'a> {
         one: &Touched,
         there: &There,
         before: Option<Before>,
-    ) -> Result<Event, Missing> {
+    ) -> Result<Event, Error> {
         let path = match &there.path {
             Some(path) => Some(path.clone()),
             None => self.path_after(key)?,
@@ -412,7 +413,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// The service's id of a folder as it was.
-    fn id_before(&mut self, key: Option<&str>) -> Result<Option<String>, Missing> {
+    fn id_before(&mut self, key: Option<&str>) -> Result<Option<String>, Error> {
         let Some(key) = key else { return Ok(None) };
         if key == self.batch.rules.root {
             return Ok(Some(self.batch.rules.root_id.clone()));
@@ -424,14 +425,14 @@ impl<'a> Comparison<'a> {
     }
 
     /// The service's id of a folder as it is.
-    fn id_after(&mut self, key: Option<&str>) -> Result<Option<String>, Missing> {
+    fn id_after(&mut self, key: Option<&str>) -> Result<Option<String>, Error> {
         if let Some(there) = key.and_then(|key| self.after(key)) {
             return Ok(Some(there.1.id));
         }
         self.id_before(key)
     }
 
-    fn item_after(&mut self, key: &str) -> Result<Option<(String, Option<String>)>, Missing> {
+    fn item_after(&mut self, key: &str) -> Result<Option<(String, Option<String>)>, Error> {
         match self.touched(key) {
             Some(one) => {
                 Ok(one.after.as_ref().map(|there| (there.name.clone(), there.parent.clone())))
@@ -441,7 +442,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// The path from the root, where every folder on the way is known.
-    fn path_after(&mut self, key: &str) -> Result<Option<String>, Missing> {
+    fn path_after(&mut self, key: &str) -> Result<Option<String>, Error> {
         let (mut names, mut at) = (Vec::new(), key.to_owned());
         for _ in 0..MAX_DEPTH {
             let Some((name, parent)) = self.item_after(&at)? else { return Ok(None) };
@@ -455,7 +456,7 @@ impl<'a> Comparison<'a> {
         Ok(None)
     }
 
-    fn path_before(&mut self, key: &str) -> Result<Option<String>, Missing> {
+    fn path_before(&mut self, key: &str) -> Result<Option<String>, Error> {
         let (mut names, mut at) = (Vec::new(), key.to_owned());
         for _ in 0..MAX_DEPTH {
             let Some(item) = self.batch.known.get(&at)? else { return Ok(None) };
@@ -470,7 +471,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// The folders that an entry is in now, from the nearest up.
-    fn above_after(&mut self, there: &There) -> Result<Vec<String>, Missing> {
+    fn above_after(&mut self, there: &There) -> Result<Vec<String>, Error> {
         let (mut above, mut at) = (Vec::new(), there.parent.clone());
         while let Some(key) = at {
             if key == self.batch.rules.root || above.len() >= MAX_DEPTH {
@@ -483,7 +484,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// The folders that an item was in, from the nearest up.
-    fn above_before(&mut self, was: &Item) -> Result<Vec<String>, Missing> {
+    fn above_before(&mut self, was: &Item) -> Result<Vec<String>, Error> {
         let (mut above, mut at) = (Vec::new(), was.parent.clone());
         while let Some(key) = at {
             if key == self.batch.rules.root || above.len() >= MAX_DEPTH {

@@ -3,30 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::feed::item::Item;
-
-/// Blocks that the caller has to load before it asks again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Missing(pub BTreeSet<u128>);
+use crate::snapshot::Error;
 
 /// What is known of a collection.
 pub trait Known {
     /// The item with this key, also one that is in the trash.
     ///
     /// # Errors
-    /// [`Missing`] when a block must be loaded first.
-    fn get(&mut self, key: &str) -> Result<Option<Item>, Missing>;
+    /// [`Error::Missing`] when a block must be loaded first; when what is stored is damaged.
+    fn get(&mut self, key: &str) -> Result<Option<Item>, Error>;
 
     /// The items in a folder, with their keys, in order; none that are in the trash.
     ///
     /// # Errors
-    /// [`Missing`] when a block must be loaded first.
-    fn children(&mut self, folder: &str) -> Result<Vec<(String, Item)>, Missing>;
+    /// [`Error::Missing`] when a block must be loaded first; when what is stored is damaged.
+    fn children(&mut self, folder: &str) -> Result<Vec<(String, Item)>, Error>;
 
     /// The keys of the items in a folder whose names are this one in lower case.
     ///
     /// # Errors
-    /// [`Missing`] when a block must be loaded first.
-    fn named(&mut self, folder: &str, lower: &str) -> Result<Vec<String>, Missing>;
+    /// [`Error::Missing`] when a block must be loaded first; when what is stored is damaged.
+    fn named(&mut self, folder: &str, lower: &str) -> Result<Vec<String>, Error>;
 }
 
 /// A collection in memory: for tests, and for collections that were just listed.
@@ -67,17 +64,17 @@ impl Table {
 }
 
 impl Known for Table {
-    fn get(&mut self, key: &str) -> Result<Option<Item>, Missing> {
+    fn get(&mut self, key: &str) -> Result<Option<Item>, Error> {
         Ok(self.items.get(key).cloned())
     }
 
-    fn children(&mut self, folder: &str) -> Result<Vec<(String, Item)>, Missing> {
+    fn children(&mut self, folder: &str) -> Result<Vec<(String, Item)>, Error> {
         let keys = self.inside.get(folder).into_iter().flatten();
         let items = keys.filter_map(|key| Some((key.clone(), self.items.get(key)?.clone())));
         Ok(items.filter(|(_, item)| !item.gone).collect())
     }
 
-    fn named(&mut self, folder: &str, lower: &str) -> Result<Vec<String>, Missing> {
+    fn named(&mut self, folder: &str, lower: &str) -> Result<Vec<String>, Error> {
         let mut children = self.children(folder)?;
         children.retain(|(_, item)| item.name.to_lowercase() == lower);
         Ok(children.into_iter().map(|(key, _)| key).collect())

@@ -18,8 +18,9 @@ use crate::event::Event;
 use crate::feed::compare::{Moment, Orphans, Rules, compare};
 use crate::feed::item::{Item, ItemKind};
 use crate::feed::kept::{Held, Shown};
-use crate::feed::known::{Known, Missing};
+use crate::feed::known::Known;
 use crate::feed::observation::{Observation, Seen};
+use crate::snapshot::Error;
 
 /// The most observations that wait; beyond, they are taken as they are.
 const MAX_HELD: usize = 20_000;
@@ -326,8 +327,8 @@ impl Machine {
     /// What an answer comes to.
     ///
     /// # Errors
-    /// [`Missing`]: load these blocks and plan again with the same answer.
-    pub fn plan(&self, told: Told, known: &mut dyn Known, now: i64) -> Result<Plan, Missing> {
+    /// [`Error::Missing`]: load these blocks and plan again with the same answer.
+    pub fn plan(&self, told: Told, known: &mut dyn Known, now: i64) -> Result<Plan, Error> {
         let mut next = self.clone();
         match (&self.phase, told) {
             (Phase::Fresh, Told::Latest(cursor)) => {
@@ -400,7 +401,7 @@ impl Machine {
         &mut self,
         writes: &[(String, Option<Item>)],
         known: &mut dyn Known,
-    ) -> Result<(), Missing> {
+    ) -> Result<(), Error> {
         for (key, after) in writes {
             let before = known.get(key)?.is_some_and(|item| !item.gone);
             let after = after.as_ref().is_some_and(|item| !item.gone);
@@ -420,7 +421,7 @@ impl Machine {
         finish: bool,
         known: &mut dyn Known,
         now: i64,
-    ) -> Result<Plan, Missing> {
+    ) -> Result<Plan, Error> {
         let named_by_id = !self.rules.names_by_path;
         let overdue = self.waiting_since.is_some_and(|since| (now - since).abs() > PATIENCE);
         let orphans = if self.rules.sweeps || (self.first && named_by_id) {
@@ -477,7 +478,7 @@ impl Machine {
         cursor: String,
         known: &mut dyn Known,
         now: i64,
-    ) -> Result<Plan, Missing> {
+    ) -> Result<Plan, Error> {
         let last = at.is_none();
         if !self.first {
             let by_path = self.rules.names_by_path;
@@ -505,7 +506,7 @@ impl Machine {
     }
 
     /// What was known and was not shown by the listing; of a folder and what is in it, the folder.
-    fn unshown(&self, known: &mut dyn Known) -> Result<Vec<String>, Missing> {
+    fn unshown(&self, known: &mut dyn Known) -> Result<Vec<String>, Error> {
         let mut queue = vec![self.rules.root.clone()];
         let (mut met, mut missing) = (BTreeSet::new(), Vec::new());
         while let Some(folder) = queue.pop() {
@@ -530,7 +531,7 @@ impl Machine {
         cursor: String,
         mut missing: Vec<String>,
         known: &mut dyn Known,
-    ) -> Result<Plan, Missing> {
+    ) -> Result<Plan, Error> {
         if missing.is_empty() {
             self.recovering = false;
             self.shown.clear();
@@ -559,7 +560,7 @@ impl Machine {
         sample: bool,
         known: &mut dyn Known,
         now: i64,
-    ) -> Result<Plan, Missing> {
+    ) -> Result<Plan, Error> {
         let doubtful = sample && !there.is_empty();
         let lost = missing.iter().filter(|key| !doubtful && !there.contains(*key));
         // A folder that went meanwhile may come back: it is remembered, so that it is listed then.
@@ -587,7 +588,7 @@ impl Machine {
         more: bool,
         known: &mut dyn Known,
         now: i64,
-    ) -> Result<Plan, Missing> {
+    ) -> Result<Plan, Error> {
         let moved = self.cursor() != Some(cursor.as_str());
         let held = !self.held.is_empty();
         let mut batch = self.held.take();
@@ -605,7 +606,7 @@ impl Machine {
         entries: Vec<Observation>,
         known: &mut dyn Known,
         now: i64,
-    ) -> Result<Plan, Missing> {
+    ) -> Result<Plan, Error> {
         let folder = self.relist.remove(0);
         let held = std::mem::take(&mut self.held);
         let mut batch = entries;
@@ -648,7 +649,7 @@ impl Machine {
         entries: &[Observation],
         known: &mut dyn Known,
         now: i64,
-    ) -> Result<Plan, Missing> {
+    ) -> Result<Plan, Error> {
         let Phase::Sweeping { stack, deep } = &self.phase else { return Ok(self.nothing(false)) };
         let (folder, deep) = (stack.last().cloned().unwrap_or_default(), *deep);
         let mut now_known = Vec::new();
@@ -711,7 +712,7 @@ impl Machine {
     }
 
     /// The end of a sweep, if it is the end: what waited is looked at, then taken.
-    fn ended(mut self, known: &mut dyn Known, now: i64, mut plan: Plan) -> Result<Plan, Missing> {
+    fn ended(mut self, known: &mut dyn Known, now: i64, mut plan: Plan) -> Result<Plan, Error> {
         let done = matches!(&self.phase, Phase::Sweeping { stack, .. } if stack.is_empty());
         if !done && self.held.len() <= MAX_HELD {
             plan.next = self;
@@ -747,7 +748,7 @@ impl Machine {
         keys: &[String],
         known: &mut dyn Known,
         enough: usize,
-    ) -> Result<usize, Missing> {
+    ) -> Result<usize, Error> {
         let (mut queue, mut count) = (keys.to_vec(), 0);
         while let Some(key) = queue.pop() {
             count += 1;
@@ -766,7 +767,7 @@ impl Machine {
         now: i64,
         done: bool,
         plan: Plan,
-    ) -> Result<Plan, Missing> {
+    ) -> Result<Plan, Error> {
         let mut batch = self.held.take();
         if !done {
             // Too much is new to wait for the end. What is missing waits on: it may turn up yet.
@@ -793,7 +794,7 @@ impl Machine {
         sample: bool,
         known: &mut dyn Known,
         now: i64,
-    ) -> Result<Plan, Missing> {
+    ) -> Result<Plan, Error> {
         if sample && !there.is_empty() {
             self.spoil();
             return Ok(self.nothing(true));

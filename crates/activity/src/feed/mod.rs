@@ -8,10 +8,12 @@ pub mod machine;
 mod matching;
 pub mod observation;
 mod order;
+pub mod remembered;
 mod seen;
 
 pub use compare::{Compared, Moment, Orphans, Rules, compare};
 pub use item::{Item, ItemKind};
-pub use known::{Known, Missing, Table};
+pub use known::{Known, Table};
 pub use machine::{Ask, Machine, Phase, Plan, Told};
 pub use observation::{Hint, Observation, Seen, There};
+pub use remembered::Remembered;

@@ -1,12 +1,14 @@
 //! What a batch of observations comes to: for each key that it touches, what was there and what is there now.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::Actor;
 use crate::feed::compare::Rules;
 use crate::feed::item::{Item, ItemKind};
-use crate::feed::known::{Known, Missing};
+use crate::feed::known::Known;
 use crate::feed::observation::{Hint, Observation, Seen, There};
+use crate::snapshot::Error;
 
 /// How deep folders may lie: deeper ones are cut off from their root.
 pub(super) const MAX_DEPTH: usize = 512;
@@ -76,9 +78,9 @@ impl<'a> Batch<'a> {
         &mut self,
         observations: &[Observation],
         impatient: bool,
-    ) -> Result<(), Missing> {
+    ) -> Result<(), Error> {
         let mut waiting: Vec<Observation> = Vec::new();
-        for observation in observations {
+        for observation in self.sorted(observations) {
             waiting.extend(self.take_one(observation, false)?);
         }
         // A folder may be shown after what is in it.
@@ -113,9 +115,29 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// Where there are ids, order says nothing: the last observation of each counts, and what is there comes
+    /// first, so that what left a folder is out of it before the folder goes.
+    fn sorted<'o>(&self, observations: &'o [Observation]) -> Vec<&'o Observation> {
+        if self.rules.path_ids || self.rules.names_by_path {
+            return observations.iter().collect();
+        }
+        let mut last = BTreeMap::new();
+        for (number, one) in observations.iter().enumerate() {
+            if one.seen != Seen::Whole {
+                last.insert(one.key.as_str(), number);
+            }
+        }
+        let kept = observations.iter().enumerate().filter(|(number, one)| {
+            one.seen == Seen::Whole || last.get(one.key.as_str()) == Some(number)
+        });
+        let (there, gone): (Vec<_>, Vec<_>) =
+            kept.map(|(_, one)| one).partition(|one| matches!(one.seen, Seen::There(_)));
+        there.into_iter().chain(gone).collect()
+    }
+
     /// Leaves out what was shown in a folder that is not there: things changed while folders were listed, and
     /// the next sweep will show them where they are.
-    pub(super) fn leave_out_lost(&mut self) -> Result<(), Missing> {
+    pub(super) fn leave_out_lost(&mut self) -> Result<(), Error> {
         loop {
             let mut lost = Vec::new();
             for (key, one) in &self.touched {
@@ -153,7 +175,7 @@ impl<'a> Batch<'a> {
         &mut self,
         observation: &Observation,
         impatient: bool,
-    ) -> Result<Option<Observation>, Missing> {
+    ) -> Result<Option<Observation>, Error> {
         let named = match self.named_by_key(observation, impatient)? {
             Named::Key(named) => named,
             Named::Nothing => return Ok(None),
@@ -174,11 +196,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The observation with keys in the place of paths.
-    fn named_by_key(
-        &mut self,
-        observation: &Observation,
-        impatient: bool,
-    ) -> Result<Named, Missing> {
+    fn named_by_key(&mut self, observation: &Observation, impatient: bool) -> Result<Named, Error> {
         let mut named = observation.clone();
         if !self.rules.names_by_path {
             return Ok(Named::Key(named));
@@ -206,7 +224,7 @@ impl<'a> Batch<'a> {
     }
 
     /// A path holds one thing: what was known there is there no longer, whatever became of it.
-    fn make_room(&mut self, folder: &str, lower: &str, key: &str) -> Result<(), Missing> {
+    fn make_room(&mut self, folder: &str, lower: &str, key: &str) -> Result<(), Error> {
         for other in self.inside_named(folder, lower)? {
             if other != key {
                 let seen = Seen::Gone { trashed: false, within: None };
@@ -219,7 +237,7 @@ impl<'a> Batch<'a> {
     }
 
     /// What lies at a path now, as far as this batch knows.
-    fn find(&mut self, path: &str) -> Result<Option<String>, Missing> {
+    fn find(&mut self, path: &str) -> Result<Option<String>, Error> {
         let mut at = self.rules.root.clone();
         for name in path.split('/').filter(|name| !name.is_empty()).take(MAX_DEPTH) {
             match self.inside_named(&at, name)?.into_iter().next() {
@@ -230,7 +248,7 @@ impl<'a> Batch<'a> {
         Ok(Some(at))
     }
 
-    fn inside_named(&mut self, folder: &str, lower: &str) -> Result<Vec<String>, Missing> {
+    fn inside_named(&mut self, folder: &str, lower: &str) -> Result<Vec<String>, Error> {
         let mut found = self.known.named(folder, lower)?;
         found.retain(|key| !self.touched.contains_key(key));
         let seen = self.touched.iter().filter(|(_, one)| {
@@ -242,27 +260,28 @@ impl<'a> Batch<'a> {
         Ok(found)
     }
 
-    fn touch(&mut self, key: &str) -> Result<&mut Touched, Missing> {
-        if !self.touched.contains_key(key) {
-            let before = self.known.get(key)?;
-            let after = before.as_ref().filter(|item| !item.gone).map(still);
-            let touched = Touched {
-                order: self.touched.len(),
-                before,
-                after,
-                trashed: false,
-                named: false,
-                at: None,
-                by: None,
-                hint: None,
-            };
-            self.touched.insert(key.to_owned(), touched);
+    fn touch(&mut self, key: &str) -> Result<&mut Touched, Error> {
+        let order = self.touched.len();
+        match self.touched.entry(key.to_owned()) {
+            Entry::Occupied(one) => Ok(one.into_mut()),
+            Entry::Vacant(place) => {
+                let before = self.known.get(key)?;
+                let after = before.as_ref().filter(|item| !item.gone).map(still);
+                Ok(place.insert(Touched {
+                    order,
+                    before,
+                    after,
+                    trashed: false,
+                    named: false,
+                    at: None,
+                    by: None,
+                    hint: None,
+                }))
+            }
         }
-        // Just made sure of.
-        self.touched.get_mut(key).ok_or_else(Missing::default)
     }
 
-    fn there(&mut self, observation: &Observation, there: &There) -> Result<(), Missing> {
+    fn there(&mut self, observation: &Observation, there: &There) -> Result<(), Error> {
         let one = self.touch(&observation.key)?;
         let was_folder = one.after.as_ref().is_some_and(|one| one.kind == ItemKind::Folder);
         if was_folder && there.kind == ItemKind::File {
@@ -285,7 +304,7 @@ impl<'a> Batch<'a> {
         trashed: bool,
         by: Option<&Observation>,
         depth: usize,
-    ) -> Result<(), Missing> {
+    ) -> Result<(), Error> {
         let one = self.touch(key)?;
         let folder = one.after.as_ref().is_none_or(|one| one.kind == ItemKind::Folder);
         one.after = None;
@@ -304,7 +323,7 @@ impl<'a> Batch<'a> {
     }
 
     /// What is in a folder now, as far as this batch knows.
-    fn inside(&mut self, folder: &str) -> Result<Vec<String>, Missing> {
+    fn inside(&mut self, folder: &str) -> Result<Vec<String>, Error> {
         let mut found: Vec<String> = Vec::new();
         for (key, _) in self.known.children(folder)? {
             if !self.touched.contains_key(&key) {
