@@ -12,9 +12,21 @@ pub enum Error {
     /// The accounts.
     #[error(transparent)]
     Accounts(#[from] tramontane_accounts::Error),
+    /// The service.
+    #[error(transparent)]
+    Service(#[from] tramontane_connector::Error),
     /// What lies in the log cannot be read.
     #[error("the activity log is damaged: {0}")]
     Segment(#[from] tramontane_activity::segment::Error),
+    /// What is known of a collection cannot be read.
+    #[error("what is known of a collection cannot be read: {0}")]
+    Snapshot(#[from] tramontane_activity::snapshot::Error),
+    /// An event cannot be written.
+    #[error("an event cannot be written: {0}")]
+    Event(#[from] serde_json::Error),
+    /// Another process owns the account's shard by now, or the account is gone.
+    #[error("the account's shard is owned by another process, or the account is gone")]
+    Lost,
     /// A member of the request that breaks a rule.
     #[error("{field} {rule}")]
     Invalid {

@@ -184,6 +184,30 @@ pub async fn drop_slice(db: &Db, slice: i64) -> Result<()> {
 /// Writes one commit. All of it or nothing.
 pub async fn commit(db: &Db, commit: &Commit) -> Result<Committed> {
     let mut tx = db.begin().await?;
+    let committed = commit_in(&mut tx, commit).await?;
+    if matches!(committed, Committed::At(_)) {
+        tx.commit().await?;
+    }
+    Ok(committed)
+}
+
+/// Writes the commits of several shards in one transaction, so that they share one wait for the disk. When
+/// one of them cannot be written, none is, and its outcome is among the answers: then write them one by one.
+pub async fn commit_all(db: &Db, commits: &[Commit]) -> Result<Vec<Committed>> {
+    let mut tx = db.begin().await?;
+    let mut done = Vec::with_capacity(commits.len());
+    for commit in commits {
+        let committed = commit_in(&mut tx, commit).await?;
+        done.push(committed);
+        if !matches!(committed, Committed::At(_)) {
+            return Ok(done);
+        }
+    }
+    tx.commit().await?;
+    Ok(done)
+}
+
+async fn commit_in(tx: &mut Tx, commit: &Commit) -> Result<Committed> {
     let events: i64 = commit.appends.iter().map(|append| append.events).sum();
     let row: Option<(i64,)> = sqlx::query_as(
         "UPDATE shards SET head = head + $3, slice = $4 WHERE id = $1 AND epoch = $2 \
@@ -193,22 +217,22 @@ pub async fn commit(db: &Db, commit: &Commit) -> Result<Committed> {
     .bind(commit.epoch)
     .bind(events)
     .bind(commit.slice)
-    .fetch_optional(&mut *tx)
+    .fetch_optional(&mut **tx)
     .await?;
     let Some((head,)) = row else {
         return Ok(Committed::Fenced);
     };
     let first = head - events + 1;
-    if !append(&mut tx, commit, first).await? {
+    if !append(tx, commit, first).await? {
         return Ok(Committed::Stale);
     }
     for write in &commit.collections {
-        if !write_collection(&mut tx, write).await? {
+        if !write_collection(tx, write).await? {
             return Ok(Committed::Stale);
         }
     }
     for (account, id) in &commit.gone {
-        forget_collection(&mut tx, *account, id).await?;
+        forget_collection(tx, *account, id).await?;
     }
     for feed in &commit.feeds {
         statement(
@@ -217,10 +241,9 @@ pub async fn commit(db: &Db, commit: &Commit) -> Result<Committed> {
         .bind(feed.account)
         .bind(feed.schedule.as_deref())
         .bind(feed.synced)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
     }
-    tx.commit().await?;
     Ok(Committed::At(first))
 }
 

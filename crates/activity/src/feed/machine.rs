@@ -257,6 +257,12 @@ impl Machine {
         !self.first && matches!(self.phase, Phase::Following { .. } | Phase::Resting)
     }
 
+    /// Whether observations wait for what comes next.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// How many items are known.
     #[must_use]
     pub fn items(&self) -> u64 {
