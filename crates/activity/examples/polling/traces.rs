@@ -11,11 +11,11 @@ const GAP: f64 = 30.0 * SECOND;
 const LENGTH: f64 = 1_200.0 * SECOND;
 
 /// What the schedule is told of the feeds: nothing that the trace does not also vary.
-pub const WATCHED: Class = Class {
+pub(crate) const WATCHED: Class = Class {
     service: "trace",
     session_gap: 30.0,
     session_length: 1_200.0,
-    prior_rate: 1.0,
+    prior_rate: 3.0,
     shortest: 1_000,
     longest: 2 * 86_400_000,
     debounce: 1_000,
@@ -27,7 +27,7 @@ pub const WATCHED: Class = Class {
 
 /// Chance from a seed (splitmix64).
 #[derive(Clone)]
-pub struct Chance(pub u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
     fn next(&mut self) -> u64 {
@@ -93,40 +93,40 @@ impl Source {
 
 /// What a trace is made of.
 #[derive(Clone, Copy)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// How many feeds.
-    pub feeds: u64,
+    pub(crate) feeds: u64,
     /// The spread of the logarithm of their rates around one (change or session) a day.
-    pub sigma: f64,
+    pub(crate) sigma: f64,
     /// Whether changes come in sessions.
-    pub bursty: bool,
+    pub(crate) bursty: bool,
     /// The budget, as the interval in seconds at which all feeds could be polled evenly.
-    pub uniform: f64,
+    pub(crate) uniform: f64,
     /// Virtual days; the second half is scored.
-    pub days: f64,
+    pub(crate) days: f64,
     /// The seed.
-    pub seed: u64,
+    pub(crate) seed: u64,
 }
 
 /// What a run gave. Times are seconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// The least mean delay that any schedule can have that knows all rates and nothing else.
-    pub bound: f64,
+    pub(crate) bound: f64,
     /// The mean time from a change to the poll that found it.
-    pub mean: f64,
+    pub(crate) mean: f64,
     /// The delay that one change in a hundred exceeds.
-    pub p99: f64,
+    pub(crate) p99: f64,
     /// Polls over what the budget allowed.
-    pub spent: f64,
+    pub(crate) spent: f64,
     /// The longest time that any feed went unpolled.
-    pub oldest: f64,
+    pub(crate) oldest: f64,
     /// Polls in all.
-    pub polls: u64,
+    pub(crate) polls: u64,
 }
 
 /// Runs the schedule over a workload.
-pub fn run(work: &Workload, class: &'static Class) -> Figures {
+pub(crate) fn run(work: &Workload, class: &'static Class) -> Figures {
     let mut chance = Chance(work.seed);
     let mut sources: Vec<Source> = (0..work.feeds)
         .map(|number| {

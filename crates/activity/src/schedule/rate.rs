@@ -5,8 +5,8 @@ use super::class::Class;
 
 /// What happened this many seconds ago counts for one e-th.
 const MEMORY: f64 = 10.0 * 86_400.0;
-/// What the prior rate weighs, in changes.
-const PRIOR_CHANGES: f64 = 0.3;
+/// What the prior rate weighs, in changes or, where changes come together, in clusters of them.
+const PRIOR_CLUSTERS: f64 = 1.0;
 /// What the prior share of push weighs, in changes.
 const PRIOR_PUSHED: f64 = 2.0;
 /// By how much each further gap between changes discounts the earlier ones.
@@ -138,13 +138,21 @@ impl Rate {
     /// Changes a second, in the long run: the mean of a gamma posterior.
     pub(super) fn mean(&self, class: &Class) -> f64 {
         let prior = f64::from(class.prior_rate.max(1e-6)) / 86_400.0;
-        (f64::from(self.changes) + PRIOR_CHANGES) / (f64::from(self.exposure) + PRIOR_CHANGES / prior)
+        // Changes that come together tell no more of the rate than one of them alone, so against ten clusters
+        // of forty the prior must weigh as much as against ten lone changes.
+        let posterior = |weight: f64| {
+            (f64::from(self.changes) + weight) / (f64::from(self.exposure) + weight / prior)
+        };
+        let most = f64::from((class.session_length / class.session_gap.max(0.001)).max(1.0));
+        let sessions = self.sessionness(posterior(PRIOR_CLUSTERS), class);
+        posterior(PRIOR_CLUSTERS * (1.0 / (1.0 - sessions)).min(most))
     }
 
     /// How much of what changes comes in sessions, 0 to 1: by how much short gaps exceed the share that
     /// independent changes of the same rate would show.
     pub(super) fn sessionness(&self, mean: f64, class: &Class) -> f64 {
-        let share = (f64::from(self.short_gaps) + 0.5) / (f64::from(self.gaps) + 1.0);
+        // A fifth of a gap stands for what is not known yet: a lone change is no session.
+        let share = (f64::from(self.short_gaps) + 0.2) / (f64::from(self.gaps) + 1.0);
         let chance = 1.0 - (-4.0 * mean / class.busy_rate()).exp();
         ((share - chance) / (1.0 - chance).max(1e-9)).clamp(0.0, 1.0)
     }
