@@ -4,7 +4,7 @@ use tramontane_activity::schedule::{Budget, Class, Millis, Outcome, Schedule, Sp
 
 const SECOND: f64 = 1_000.0;
 const DAY: f64 = 86_400.0 * SECOND;
-const START: Millis = 1_700_000_000_000;
+pub(crate) const START: Millis = 1_700_000_000_000;
 /// Changes within a session: one each so many milliseconds on average.
 const GAP: f64 = 30.0 * SECOND;
 /// The mean length of a session.
@@ -38,12 +38,18 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    fn uniform(&mut self) -> f64 {
+    /// Evenly between 0 and 1.
+    pub(crate) fn uniform(&mut self) -> f64 {
         ((self.next() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
     }
 
     fn exponential(&mut self, mean: f64) -> f64 {
         -mean * self.uniform().ln()
+    }
+
+    /// Mean milliseconds between changes or sessions of one feed: lognormal around a day.
+    pub(crate) fn rest(&mut self, sigma: f64) -> f64 {
+        DAY * (sigma * self.normal()).exp()
     }
 
     fn normal(&mut self) -> f64 {
@@ -52,7 +58,7 @@ impl Chance {
 }
 
 /// One feed's changes, made as they are asked for.
-struct Source {
+pub(crate) struct Source {
     chance: Chance,
     /// Mean milliseconds from the end of one session to the next; of one change to the next without sessions.
     rest: f64,
@@ -63,7 +69,7 @@ struct Source {
 }
 
 impl Source {
-    fn new(chance: Chance, rest: f64, bursty: bool) -> Self {
+    pub(crate) fn new(chance: Chance, rest: f64, bursty: bool) -> Self {
         let mut source = Self { chance, rest, bursty, next: 0.0, session_end: 0.0, polled: 0 };
         source.step();
         source
@@ -72,6 +78,15 @@ impl Source {
     /// Changes a second in the long run.
     fn rate(&self) -> f64 {
         if self.bursty { LENGTH / GAP / (self.rest + LENGTH) * SECOND } else { SECOND / self.rest }
+    }
+
+    /// The changes up to a moment that were not taken yet.
+    pub(crate) fn take_until(&mut self, now: Millis, times: &mut Vec<Millis>) {
+        times.clear();
+        while self.next <= (now - START) as f64 {
+            times.push(START + self.next as Millis);
+            self.step();
+        }
     }
 
     fn step(&mut self) {
@@ -130,8 +145,8 @@ pub(crate) fn run(work: &Workload, class: &'static Class) -> Figures {
     let mut chance = Chance(work.seed);
     let mut sources: Vec<Source> = (0..work.feeds)
         .map(|number| {
-            let rest = DAY * (work.sigma * chance.normal()).exp();
-            Source::new(Chance(work.seed.wrapping_mul(31).wrapping_add(number << 20)), rest, work.bursty)
+            let own = Chance(work.seed.wrapping_mul(31).wrapping_add(number << 20));
+            Source::new(own, chance.rest(work.sigma), work.bursty)
         })
         .collect();
     let rate = work.feeds as f64 / work.uniform;
@@ -150,14 +165,9 @@ pub(crate) fn run(work: &Workload, class: &'static Class) -> Figures {
         now = now.max(next);
         while let Some(poll) = schedule.due(now) {
             let Some(source) = sources.get_mut(poll.feed as usize) else { continue };
-            times.clear();
-            while source.next <= (now - START) as f64 {
-                let at = START + source.next as Millis;
-                if at >= half {
-                    delays.note((now - at) as f64 / SECOND);
-                }
-                times.push(at);
-                source.step();
+            source.take_until(now, &mut times);
+            for at in times.iter().filter(|at| **at >= half) {
+                delays.note((now - at) as f64 / SECOND);
             }
             polls += 1;
             if now >= half {
@@ -165,8 +175,12 @@ pub(crate) fn run(work: &Workload, class: &'static Class) -> Figures {
                 oldest = oldest.max(now - source.polled);
             }
             source.polled = now;
-            let outcome =
-                Outcome::Done { changes: times.len() as u32, times: &times, requests: 1, more: false };
+            let outcome = Outcome::Done {
+                changes: times.len() as u32,
+                times: &times,
+                requests: 1,
+                more: false,
+            };
             schedule.finish(&poll, now, outcome);
         }
     }

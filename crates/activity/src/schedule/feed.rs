@@ -88,7 +88,8 @@ impl Feed {
         let told = self.told();
         let unseen = self.weight() * (1.0 - told.unwrap_or(0.0));
         let worth = price * f64::from(self.rate.cost) / unseen.max(1e-9);
-        let (shortest, longest) = (self.class.shortest as f64 / 1e3, self.class.longest as f64 / 1e3);
+        let (shortest, longest) =
+            (self.class.shortest as f64 / 1e3, self.class.longest as f64 / 1e3);
         let seconds = self.intensity().seconds_until(worth, shortest, longest);
         let mut wait = (seconds * 1e3) as Millis;
         let mut reason = if wait >= self.class.longest { Reason::Longest } else { Reason::Price };

@@ -21,9 +21,13 @@ fuzz!(stored_estimates, [FRESH, BUSY], |data| {
     }
 });
 
-fuzz!(calls, [&[0_u8; 96] as &[u8], &[255; 96], b"\x01\x02\x30\x05\x40\x07\x51\x02\x63\x02\x20\x07"], |data| {
-    any_calls(data);
-});
+fuzz!(
+    calls,
+    [&[0_u8; 96] as &[u8], &[255; 96], b"\x01\x02\x30\x05\x40\x07\x51\x02\x63\x02\x20\x07"],
+    |data| {
+        any_calls(data);
+    }
+);
 
 #[test]
 fn the_seeds_are_read() {

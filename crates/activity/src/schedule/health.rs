@@ -50,3 +50,16 @@ pub struct Health {
     /// How many read it live.
     pub readers: u16,
 }
+
+/// How one budget stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standing {
+    /// Seconds² of expected delay that a request must save at present. 0 without an aim.
+    pub price: f64,
+    /// By how much refusals multiply it at present.
+    pub penalty: f64,
+    /// Nothing goes out before this moment.
+    pub paused_until: Option<Millis>,
+    /// How many feeds pay from it.
+    pub feeds: u32,
+}

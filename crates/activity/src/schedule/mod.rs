@@ -27,7 +27,7 @@ mod tests;
 mod wheel;
 
 pub use class::{CLASSES, Class};
-pub use health::{Health, Reason};
+pub use health::{Health, Reason, Standing};
 pub use price::{Budget, BudgetId};
 pub use queue::Schedule;
 pub use slots::LongPolls;

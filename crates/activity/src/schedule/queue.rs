@@ -7,7 +7,8 @@ use super::price::Account;
 use super::rate::{Rate, Seen};
 use super::wheel::Wheel;
 use super::{
-    Budget, BudgetId, Health, MAX_BUDGETS, Millis, Outcome, Poll, Push, Reason, Spec, state,
+    Budget, BudgetId, Health, MAX_BUDGETS, Millis, Outcome, Poll, Push, Reason, Spec, Standing,
+    state,
 };
 
 /// Milliseconds of one tick of the wheel.
@@ -37,6 +38,7 @@ pub struct Schedule {
     free: Vec<u32>,
     pub(super) index: BTreeMap<u64, u32>,
     pub(super) budgets: Vec<Option<Account>>,
+    free_budgets: Vec<u32>,
     under_way: usize,
     /// How many slots are still to be looked at since a price fell, from where, and when it last went on.
     pub(super) sweep_left: usize,
@@ -56,6 +58,7 @@ impl Schedule {
             free: Vec::new(),
             index: BTreeMap::new(),
             budgets: Vec::new(),
+            free_budgets: Vec::new(),
             under_way: 0,
             sweep_left: 0,
             sweep_from: 0,
@@ -65,14 +68,15 @@ impl Schedule {
 
     /// Opens a budget.
     pub fn open_budget(&mut self, now: Millis, allowed: Budget) -> BudgetId {
-        let account = Some(Account::new(allowed, self.at(now)));
-        let free = self.budgets.iter().position(Option::is_none);
-        if let Some(place) = free.and_then(|free| self.budgets.get_mut(free)) {
-            *place = account;
-        } else {
-            self.budgets.push(account);
+        let account = Account::new(allowed, self.at(now));
+        let number = self.free_budgets.pop().unwrap_or_else(|| {
+            self.budgets.push(None);
+            self.budgets.len() as u32 - 1
+        });
+        if let Some(place) = self.budgets.get_mut(number as usize) {
+            *place = Some(account);
         }
-        BudgetId(free.unwrap_or(self.budgets.len() - 1) as u32)
+        BudgetId(number)
     }
 
     /// Changes what a budget allows.
@@ -89,7 +93,9 @@ impl Schedule {
         if place.as_ref().is_some_and(|account| account.feeds > 0) {
             return false;
         }
-        *place = None;
+        if place.take().is_some() {
+            self.free_budgets.push(budget.0);
+        }
         true
     }
 
@@ -111,8 +117,11 @@ impl Schedule {
         let mut rate = rate.unwrap_or(fresh);
         rate.cost = sane(rate.cost);
         let mut budgets = [NO_BUDGET; MAX_BUDGETS];
-        for (place, budget) in budgets.iter_mut().zip(spec.budgets.into_iter().flatten()) {
-            if self.account(budget.0).is_some() {
+        for (n, budget) in spec.budgets.into_iter().flatten().enumerate() {
+            let twice = budgets.contains(&budget.0);
+            if let Some(place) =
+                budgets.get_mut(n).filter(|_| self.account(budget.0).is_some() && !twice)
+            {
                 *place = budget.0;
             }
         }
@@ -167,6 +176,9 @@ impl Schedule {
         let feed = self.slots.get_mut(slot as usize).and_then(Option::take);
         let Some(feed) = feed else { return };
         self.free.push(slot);
+        if feed.place == Place::Urgent {
+            self.urgent.retain(|other| *other != slot);
+        }
         self.under_way -= usize::from(feed.place == Place::Polling);
         for budget in feed.budgets {
             if let Some(account) = self.account(budget) {
@@ -382,6 +394,18 @@ impl Schedule {
             push: feed.push,
             held: feed.held,
             readers: feed.readers,
+        })
+    }
+
+    /// How a budget stands.
+    pub fn standing(&mut self, budget: BudgetId, now: Millis) -> Option<Standing> {
+        let now = self.at(now);
+        let account = self.account(budget.0)?;
+        Some(Standing {
+            price: account.price(now),
+            penalty: account.penalty(now),
+            paused_until: (account.paused_until > now).then_some(account.paused_until),
+            feeds: account.feeds,
         })
     }
 

@@ -129,7 +129,8 @@ impl Rate {
         } else {
             // A service's clock may be wrong: nothing is later than now, nor long before the last poll.
             let earliest = from.saturating_sub(3_600);
-            let mut sorted: Vec<u32> = times.iter().take(counted as usize).copied().map(seconds).collect();
+            let mut sorted: Vec<u32> =
+                times.iter().take(counted as usize).copied().map(seconds).collect();
             sorted.sort_unstable();
             sorted.into_iter().for_each(|time| note(time.clamp(earliest.min(until), until)));
         }

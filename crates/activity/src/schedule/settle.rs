@@ -139,7 +139,9 @@ impl Schedule {
                 continue;
             }
             let price = self.price(budgets, now);
-            let Some((due, reason)) = self.feed(slot).map(|feed| feed.due_at(price)) else { continue };
+            let Some((due, reason)) = self.feed(slot).map(|feed| feed.due_at(price)) else {
+                continue;
+            };
             if due < until {
                 self.put_off(slot, due.max(now), reason, false);
             }

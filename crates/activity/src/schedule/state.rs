@@ -23,7 +23,9 @@ pub(super) fn encode(rate: &Rate) -> [u8; STATE_BYTES] {
         rate.cost.to_bits(),
     ];
     let mut bytes = [VERSION; STATE_BYTES];
-    for (place, word) in bytes.iter_mut().skip(1).zip(words.iter().flat_map(|word| word.to_le_bytes())) {
+    for (place, word) in
+        bytes.iter_mut().skip(1).zip(words.iter().flat_map(|word| word.to_le_bytes()))
+    {
         *place = word;
     }
     bytes

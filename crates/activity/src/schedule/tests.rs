@@ -67,7 +67,8 @@ fn run(schedule: &mut Schedule, from: Millis, until: Millis, changes: u32) -> Ve
 fn the_wheel_gives_what_a_sorted_list_gives() {
     let mut random = 7_u64;
     let mut draw = |below: u64| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) % below
     };
     let mut wheel = Wheel::new(1_000_000);
@@ -188,7 +189,10 @@ fn nothing_of_a_paused_budget_is_given_out_before_its_time() {
     assert!(polls.iter().filter(|poll| poll.feed <= 50).all(|poll| poll.at >= until));
     assert!(polls.iter().any(|poll| poll.feed > 100 && poll.at < until), "others go on");
     for feed in 1..=50 {
-        assert!(polls.iter().any(|poll| poll.feed == feed), "feed {feed} is polled after the pause");
+        assert!(
+            polls.iter().any(|poll| poll.feed == feed),
+            "feed {feed} is polled after the pause"
+        );
     }
 }
 
@@ -416,10 +420,14 @@ pub(super) fn any_calls(data: &[u8]) {
         for feed in schedule.feeds().map(|feed| feed.number).collect::<Vec<_>>() {
             let health = schedule.health(feed).expect("it is there");
             assert!(health.changes_per_day.is_finite() && health.changes_per_day > 0.0);
-            assert!(schedule.encode(feed).is_some_and(|bytes| state::decode(&bytes, 1.0).is_some()));
+            assert!(
+                schedule.encode(feed).is_some_and(|bytes| state::decode(&bytes, 1.0).is_some())
+            );
             if let Some(next) = health.next_poll {
                 // Whatever waits comes out by itself.
-                assert!(schedule.next_at().is_some_and(|wake| wake <= next.max(schedule.at(now)) + 100));
+                assert!(
+                    schedule.next_at().is_some_and(|wake| wake <= next.max(schedule.at(now)) + 100)
+                );
             }
         }
         assert!(schedule.under_way() <= under_way.len());
