@@ -70,7 +70,12 @@ pub(crate) fn run(feeds: u64, nudges_a_second: u64) -> Taken {
             if now > warm {
                 taken.longest_call = taken.longest_call.max(clock.elapsed().as_secs_f64() * 1e3);
             }
-            let Some(poll) = poll else { break };
+            let Some(poll) = poll else {
+                if schedule.next_at().is_some_and(|next| next <= now) {
+                    continue;
+                }
+                break;
+            };
             let Some(source) = sources.get_mut(poll.feed as usize) else { continue };
             source.take_until(now, &mut times);
             let outcome = Outcome::Done {

@@ -23,6 +23,13 @@ mod slots;
 mod state;
 mod stop;
 #[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 mod tests;
 mod wheel;
 

@@ -16,7 +16,7 @@ pub(super) const TICK: Millis = 100;
 /// Not this budget.
 const NO_BUDGET: u32 = u32::MAX;
 /// One call of `due` looks at no more feeds than this, so that it always returns soon.
-pub(super) const MOST_LOOKED_AT: usize = 10_000;
+pub(super) const MOST_LOOKED_AT: usize = 1_000;
 /// A feed that comes due within this share of its interval is polled at once: it saves a second look.
 const SLACK: f64 = 0.02;
 /// After a price fell, all feeds are looked at again within this time.

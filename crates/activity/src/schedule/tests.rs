@@ -107,6 +107,24 @@ fn the_wheel_gives_what_a_sorted_list_gives() {
 }
 
 #[test]
+fn a_wheel_with_many_for_one_slot_gives_them_in_order_over_several_calls() {
+    let mut wheel = Wheel::new(1);
+    let wanted = |number: u32| 300_000 + u64::from(number) * 7_919 % 40_000;
+    (0..20_000).for_each(|number| wheel.place(number, wanted(number)));
+    let (mut given, mut pauses, mut now) = (Vec::new(), 0, 1);
+    while let Some(next) = wheel.next() {
+        pauses += u32::from(next <= now);
+        now = now.max(next);
+        while let Some(number) = wheel.pop(now) {
+            assert_eq!(wanted(number), now, "neither early nor late");
+            given.push(number);
+        }
+    }
+    assert_eq!(given.len(), 20_000);
+    assert!(pauses >= 4, "the caller had a turn");
+}
+
+#[test]
 fn a_nudge_is_polled_at_once_and_the_next_when_the_debounce_is_over() {
     let (mut schedule, _, now) = polled_once(3);
     let now = now + 3 * SECOND;

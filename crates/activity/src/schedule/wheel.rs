@@ -7,6 +7,8 @@ const BITS: u32 = 6;
 const SLOTS: u64 = 1 << BITS;
 /// Eight levels of 64 slots reach 2^48 ticks, which is more than any moment of ours.
 const LEVELS: u32 = 8;
+/// One call moves no more numbers down a level than this, about a millisecond's work.
+const MOST_MOVED: usize = 4_096;
 const LAST_TICK: u64 = (1 << (BITS * LEVELS)) - 1;
 
 /// What one slot holds: both ends of a list, so that what was placed first comes out first.
@@ -39,12 +41,21 @@ pub(super) struct Wheel {
     occupied: [u64; LEVELS as usize],
     slots: Vec<Slot>,
     links: Vec<Link>,
+    /// A slot whose time has begun and whose numbers are on their way down. Until it is empty nothing
+    /// comes out: one of them may be next.
+    emptying: Option<u32>,
 }
 
 impl Wheel {
     pub(super) fn new(now: u64) -> Self {
         let slots = vec![Slot { head: NONE, tail: NONE }; (SLOTS * u64::from(LEVELS)) as usize];
-        Self { now: now.min(LAST_TICK), occupied: [0; LEVELS as usize], slots, links: Vec::new() }
+        Self {
+            now: now.min(LAST_TICK),
+            occupied: [0; LEVELS as usize],
+            slots,
+            links: Vec::new(),
+            emptying: None,
+        }
     }
 
     /// Places a number at a tick; one that hangs somewhere is moved. A tick that is past counts as the
@@ -86,34 +97,49 @@ impl Wheel {
     }
 
     /// The next number that is wanted at or before this tick, taken out. Costs O(1), amortised: a
-    /// number goes down a level at most seven times before it comes out.
+    /// number goes down a level at most seven times before it comes out. `None` when there is none, or
+    /// after so much work that the caller should have a turn: then `next` is not after this tick.
     pub(super) fn pop(&mut self, tick: u64) -> Option<u32> {
         let tick = tick.min(LAST_TICK);
         loop {
+            if let Some(slot) = self.emptying {
+                if !self.empty(slot) {
+                    return None;
+                }
+                self.emptying = None;
+            }
             let Some((level, slot, start)) = self.first_slot().filter(|found| found.2 <= tick)
             else {
                 self.now = self.now.max(tick);
                 return None;
             };
             self.now = self.now.max(start);
-            let first = self.slots.get(slot as usize)?.head;
             if level == 0 {
+                let first = self.slots.get(slot as usize)?.head;
                 self.take_out(first);
                 return Some(first);
             }
-            let mut number = first;
-            while number != NONE {
-                let Some(link) = self.links.get(number as usize).copied() else { break };
-                self.take_out(number);
-                self.hang(number, link.tick);
-                number = link.after;
-            }
+            self.emptying = Some(slot);
         }
+    }
+
+    /// Moves numbers of a slot to where they belong now; `true` when none is left.
+    fn empty(&mut self, slot: u32) -> bool {
+        for _ in 0..MOST_MOVED {
+            let first = self.slots.get(slot as usize).map_or(NONE, |ends| ends.head);
+            let Some(link) = self.links.get(first as usize).copied() else { return true };
+            self.take_out(first);
+            self.hang(first, link.tick.max(self.now));
+        }
+        false
     }
 
     /// The tick before which nothing can come out; `None` when the wheel is empty. It may be earlier
     /// than the next number's own tick (the start of the slot that the number hangs in).
     pub(super) fn next(&self) -> Option<u64> {
+        if self.emptying.is_some() {
+            return Some(self.now);
+        }
         self.first_slot().map(|(_, _, start)| start)
     }
 
