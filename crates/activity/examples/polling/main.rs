@@ -47,15 +47,15 @@ fn delay_table() {
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let rows = [
-        (false, 2_000, 1.0, 120.0),
+        (false, 1_000, 1.0, 120.0),
         (false, 5_000, 1.0, 600.0),
-        (false, 2_000, 2.0, 120.0),
+        (false, 1_000, 2.0, 120.0),
         (false, 5_000, 2.0, 600.0),
         (false, 5_000, 3.0, 600.0),
-        (true, 2_000, 1.0, 120.0),
+        (true, 1_000, 1.0, 120.0),
         (true, 2_000, 1.0, 600.0),
         (true, 2_000, 1.0, 1_800.0),
-        (true, 2_000, 2.0, 120.0),
+        (true, 1_000, 2.0, 120.0),
         (true, 2_000, 2.0, 600.0),
         (true, 2_000, 2.0, 1_800.0),
     ];
@@ -89,7 +89,7 @@ fn picture() -> String {
             Curve { class: "ours", name: "Tramontane", points: Vec::new() },
         ];
         for uniform in [60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0] {
-            let work = Workload { feeds: 500, sigma, bursty, uniform, days: 28.0, seed: 4 };
+            let work = Workload { feeds: 300, sigma, bursty, uniform, days: 28.0, seed: 4 };
             let found = traces::run(&work, &WATCHED);
             let delays = [uniform / 2.0, found.bound, found.mean];
             for (curve, delay) in curves.iter_mut().zip(delays) {

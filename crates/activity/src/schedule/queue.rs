@@ -261,7 +261,7 @@ impl Schedule {
         }
         for budget in budgets {
             if let Some(account) = self.account(budget) {
-                account.spend(cost);
+                account.spend(cost, nudged);
             }
         }
         self.under_way += 1;
@@ -304,7 +304,7 @@ impl Schedule {
                 feed.more = more;
                 for budget in budgets {
                     if let Some(account) = self.account(budget) {
-                        account.spend(f64::from(spent - charged));
+                        account.spend(f64::from(spent - charged), nudged);
                     }
                 }
             }

@@ -268,6 +268,38 @@ fn a_limit_is_never_exceeded_also_by_nudges() {
 }
 
 #[test]
+fn what_nudges_take_of_a_budget_other_polls_give_up() {
+    let (mut schedule, _, begin) = polled_once(300);
+    let (mut polls, mut nudged) = (0, 0);
+    for second in 0..7_200 {
+        let now = begin + second * SECOND;
+        // Two a second, where the budget is five.
+        (0..2).for_each(|n| schedule.nudge((second as u64 * 7 + n * 150) % 300, now));
+        while let Some(poll) = schedule.due(now) {
+            schedule.finish(&poll, now, found(0));
+            if second >= 3_600 {
+                polls += 1;
+                nudged += u32::from(poll.reason == Reason::Nudge);
+            }
+        }
+    }
+    assert!(nudged > 6_000, "{nudged}");
+    assert!((17_600..18_400).contains(&polls), "{polls} polls in 3,600 s");
+}
+
+#[test]
+fn after_a_gap_in_time_the_backlog_goes_out_at_a_pace() {
+    let (mut schedule, _, now) = polled_once(1_200);
+    // A machine that slept: twenty a second are allowed on average, and all are overdue.
+    let awake = now + DAY / 2;
+    let polls = run(&mut schedule, awake, awake + 60 * SECOND, 0);
+    let first = polls.iter().filter(|poll| poll.at < awake + 10 * SECOND).count();
+    assert!((300..=100 + 400 + 20).contains(&first), "{first} polls in the first ten seconds");
+    let served: std::collections::BTreeSet<u64> = polls.iter().map(|poll| poll.feed).collect();
+    assert!(served.len() > 1_150, "{} of 1,200 within a minute", served.len());
+}
+
+#[test]
 fn a_feed_that_is_read_live_is_polled_four_times_as_often() {
     let (mut schedule, _, now) = polled_once(200);
     let warm = now + DAY / 8;
