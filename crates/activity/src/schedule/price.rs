@@ -32,8 +32,6 @@ const GAIN: f64 = 0.4;
 /// How far below and above the calculated price the controller may go, in powers of e. The lower end
 /// keeps a budget that another one leaves idle from needing long to bind again.
 const CORRECTION: (f64, f64) = (-7.0, 5.0);
-/// However much nudges take, the price counts on this share of the budget for the other polls.
-const LEAST_LEFT: f64 = 0.3;
 /// By how much a refusal for too many requests raises what the feeds of the budget pay.
 const THROTTLED: f64 = 4.0;
 /// The most that several refusals raise it.
@@ -79,8 +77,6 @@ pub(super) struct Account {
     /// The controller: the logarithm of the price over the calculated one.
     correction: f64,
     corrected_at: Millis,
-    /// Requests a second that nudges have been causing, as of the last correction.
-    nudged: f64,
     /// The logarithm of what refusals multiply the price by, and when it was that.
     throttled: f64,
     throttled_at: Millis,
@@ -100,7 +96,6 @@ impl Account {
             paused_until: Millis::MIN,
             correction: 0.0,
             corrected_at: now,
-            nudged: 0.0,
             throttled: 0.0,
             throttled_at: now,
             limit: Turns::default(),
@@ -121,7 +116,7 @@ impl Account {
     /// Seconds² of expected delay that one request must save.
     ///
     /// For changes that come evenly the best price is known: `√(2·price) = Σ√(weight·rate·cost) / budget`.
-    /// The budget is what nudges leave of it. What that leaves out (sessions, bounds, wrong estimates) is corrected by the balance of what
+    /// What that leaves out (sessions, bounds, nudges, wrong estimates) is corrected by the balance of what
     /// was spent and what was allowed, so the spending cannot stay off the budget.
     pub(super) fn price(&mut self, now: Millis) -> f64 {
         if !self.aims() {
@@ -130,11 +125,9 @@ impl Account {
         let since = self.corrected_at.max(self.paused_until.min(now));
         let passed = (now - since).max(0) as f64 / 1_000.0;
         self.corrected_at = self.corrected_at.max(now);
-        self.nudged *= (-passed / self.memory()).exp();
         self.correction =
             (self.correction - GAIN * passed / self.round()).clamp(CORRECTION.0, CORRECTION.1);
-        let left = (self.allowed.rate - self.nudged).max(self.allowed.rate * LEAST_LEFT);
-        let root = self.roots / left.max(1e-9);
+        let root = self.roots / self.allowed.rate.max(1e-9);
         0.5 * root * root * self.correction.exp()
     }
 
@@ -145,16 +138,8 @@ impl Account {
         fell
     }
 
-    /// Seconds over which the requests that nudges cause are averaged.
-    fn memory(&self) -> f64 {
-        (2.0 * self.round()).max(120.0)
-    }
-
-    /// Books requests that went out, for a nudge or not.
-    pub(super) fn spend(&mut self, requests: f64, nudged: bool) {
-        if nudged && self.aims() {
-            self.nudged += requests / self.memory();
-        }
+    /// Books requests that went out.
+    pub(super) fn spend(&mut self, requests: f64) {
         if self.aims() && self.once > 0.0 {
             let raised = self.correction + GAIN * requests / self.once;
             self.correction = raised.clamp(CORRECTION.0, CORRECTION.1);

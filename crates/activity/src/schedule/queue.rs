@@ -261,7 +261,7 @@ impl Schedule {
         }
         for budget in budgets {
             if let Some(account) = self.account(budget) {
-                account.spend(cost, nudged);
+                account.spend(cost);
             }
         }
         self.under_way += 1;
@@ -304,7 +304,7 @@ impl Schedule {
                 feed.more = more;
                 for budget in budgets {
                     if let Some(account) = self.account(budget) {
-                        account.spend(f64::from(spent - charged), nudged);
+                        account.spend(f64::from(spent - charged));
                     }
                 }
             }
