@@ -2,8 +2,6 @@
 //!
 //! `scripts/bench polling` runs it. With a folder as its argument it writes the plot there.
 
-#![expect(clippy::disallowed_methods, reason = "a measurement reads the machine's clock")]
-
 mod fleet;
 mod plot;
 mod traces;
