@@ -8,10 +8,12 @@ mod traces;
 
 use plot::Curve;
 use traces::{WATCHED, Workload};
+use tramontane_activity::schedule::Class;
 
 fn main() -> std::io::Result<()> {
     fleet_table();
     delay_table();
+    wrong_table();
     let Some(folder) = std::env::args().nth(1) else { return Ok(()) };
     let folder = std::path::Path::new(&folder);
     std::fs::create_dir_all(folder)?;
@@ -25,10 +27,12 @@ fn fleet_table() {
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     for (feeds, nudges) in [(1_000_000, 0), (1_000_000, 1_000)] {
         let taken = fleet::run(feeds, nudges);
+        // The second fleet takes what the first gave back.
+        let memory =
+            if nudges == 0 { format!("{:.0} MiB", taken.memory) } else { "as above".into() };
         println!(
-            "| {feeds} | {:.0} | {:.0} MiB | {:.2} µs | {:.0} | {:.2} µs | {:.2} % | {:.2} ms |",
+            "| {feeds} | {:.0} | {memory} | {:.2} µs | {:.0} | {:.2} µs | {:.2} % | {:.2} ms |",
             taken.nudges as f64 / taken.seconds,
-            taken.memory,
             taken.adding,
             taken.polls as f64 / taken.seconds,
             taken.processor * 1e6 / taken.polls as f64,
@@ -41,7 +45,7 @@ fn fleet_table() {
 
 fn delay_table() {
     println!(
-        "| changes | feeds | spread | budget: each once in | evenly | best fixed intervals | measured | of the best fixed | 99 % within | longest unpolled | polls | of the budget |"
+        "| changes | feeds | spread | budget: each once in | all alike | best fixed intervals | measured | of the best fixed | 99 % within | longest unpolled | polls | of the budget |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let rows = [
@@ -75,6 +79,27 @@ fn delay_table() {
     }
 }
 
+/// What it costs when the session constants that the schedule is told are wrong.
+fn wrong_table() {
+    static TOLD: [Class; 4] = [
+        WATCHED,
+        Class { session_gap: 60.0, session_length: 600.0, ..WATCHED },
+        Class { session_gap: 15.0, session_length: 2_400.0, ..WATCHED },
+        Class { session_gap: 120.0, session_length: 3_600.0, ..WATCHED },
+    ];
+    println!("\n| told: a change each | in sessions of | measured at 120 s | at 600 s |");
+    println!("| --- | --- | --- | --- |");
+    for told in &TOLD {
+        let [close, far] = [120.0, 600.0].map(|uniform| {
+            let work =
+                Workload { feeds: 300, sigma: 1.0, bursty: true, uniform, days: 28.0, seed: 3 };
+            traces::run(&work, told).mean
+        });
+        let (gap, length) = (told.session_gap, told.session_length / 60.0);
+        println!("| {gap} s | {length} min | {close:.1} s | {far:.1} s |");
+    }
+}
+
 fn picture() -> String {
     let panels = [
         ("Changes that come evenly (spread 2)", 2.0, false),
@@ -82,7 +107,7 @@ fn picture() -> String {
     ];
     let panels = panels.map(|(title, sigma, bursty)| {
         let mut curves = [
-            Curve { class: "even", name: "evenly", points: Vec::new() },
+            Curve { class: "even", name: "all alike", points: Vec::new() },
             Curve { class: "bound", name: "best fixed", points: Vec::new() },
             Curve { class: "ours", name: "Tramontane", points: Vec::new() },
         ];
