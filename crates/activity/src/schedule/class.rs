@@ -7,8 +7,8 @@ const DAY: i64 = 24 * HOUR;
 
 /// The constants of a service, or of one of its plans. Times are milliseconds where not said otherwise.
 ///
-/// Session gap and length need not be exact: a factor of two either way moved the mean delay by less
-/// than a quarter in the traces of docs/performance.md.
+/// Session gap and length need not be exact: wrong by two to four times they lengthened the mean delay by a
+/// sixth at most in the traces of docs/performance.md.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Class {
     /// The service's id, as in the connectors.
