@@ -9,6 +9,7 @@ pub mod event;
 pub mod feed;
 #[cfg(test)]
 mod fuzz;
+pub mod schedule;
 pub mod segment;
 pub mod snapshot;
 
