@@ -1,8 +1,8 @@
 //! A collection in memory: its machine, what is known of it, and how both are written.
 
 use tramontane_activity::Event;
-use tramontane_activity::feed::{Ask, Item, Known as _, Machine, Plan, Remembered, Told};
 use tramontane_activity::feed::remembered::order;
+use tramontane_activity::feed::{Ask, Item, Known as _, Machine, Plan, Remembered, Told};
 use tramontane_activity::snapshot::{self, BlockId, Manifest, Merge, Overlay};
 use tramontane_store::log::CollectionWrite;
 use tramontane_store::{Db, feeds};
@@ -19,12 +19,12 @@ const MAX_CHANGES: i64 = 64;
 
 /// A collection at work.
 #[derive(Debug)]
-pub struct Kept {
+pub(crate) struct Kept {
     db: Db,
     account: i64,
     row: Option<feeds::Collection>,
     /// What happens next.
-    pub machine: Machine,
+    pub(crate) machine: Machine,
     known: Option<Remembered>,
     /// The number of the next change over the blocks.
     number: i64,
@@ -32,11 +32,11 @@ pub struct Kept {
 
 /// What a plan writes.
 #[derive(Debug)]
-pub struct Writes {
+pub(crate) struct Writes {
     /// Events for the log.
-    pub events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     /// The collection as it shall be.
-    pub collection: CollectionWrite,
+    pub(crate) collection: CollectionWrite,
     next: Machine,
     merged: Option<Manifest>,
 }
@@ -46,7 +46,12 @@ impl Kept {
     ///
     /// # Errors
     /// When what is stored cannot be read.
-    pub fn new(db: Db, account: i64, row: Option<feeds::Collection>, source: &Source) -> Result<Self> {
+    pub(crate) fn new(
+        db: Db,
+        account: i64,
+        row: Option<feeds::Collection>,
+        source: &Source,
+    ) -> Result<Self> {
         let machine = match &row {
             Some(row) => serde_json::from_slice::<Machine>(&row.progress)
                 .map_err(|_| snapshot::Error::Damaged("the progress of a collection"))?
@@ -83,7 +88,7 @@ impl Kept {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn items(
+    pub(crate) async fn items(
         &mut self,
         ask: &Ask,
         source: &Source,
@@ -105,7 +110,7 @@ impl Kept {
     ///
     /// # Errors
     /// Those of the database; damage.
-    pub async fn with<T>(
+    pub(crate) async fn with<T>(
         &mut self,
         source: &Source,
         mut work: impl FnMut(&mut Remembered) -> std::result::Result<T, snapshot::Error>,
@@ -139,7 +144,7 @@ impl Kept {
     ///
     /// # Errors
     /// Those of the database; damage.
-    pub async fn plan(&mut self, told: Told, source: &Source, now: i64) -> Result<Plan> {
+    pub(crate) async fn plan(&mut self, told: Told, source: &Source, now: i64) -> Result<Plan> {
         if is_quiet(&self.machine, &told) {
             // Nothing was seen, so nothing has to be loaded.
             let mut nothing = tramontane_activity::feed::Table::default();
@@ -154,7 +159,7 @@ impl Kept {
     ///
     /// # Errors
     /// Those of the database; damage.
-    pub async fn writes(&mut self, plan: Plan, source: &Source, now: i64) -> Result<Writes> {
+    pub(crate) async fn writes(&mut self, plan: Plan, source: &Source, now: i64) -> Result<Writes> {
         self.load(source).await?;
         for (key, item) in &plan.writes {
             self.with(source, |known| known.put(key, item.as_ref())).await?;
@@ -229,7 +234,7 @@ impl Kept {
     ///
     /// # Errors
     /// When the new generation does not hold what is known: a fault of ours.
-    pub fn committed(&mut self, writes: &Writes) -> Result<()> {
+    pub(crate) fn committed(&mut self, writes: &Writes) -> Result<()> {
         if let Some(known) = &mut self.known {
             if let Some(next) = &writes.merged {
                 known.state().merged(next.clone())?;

@@ -5,11 +5,20 @@
 //! work itself). What makes events of observations is in the `activity` crate; this crate lends it time,
 //! storage and the services.
 
+mod account;
+mod collection;
+pub mod entries;
 mod error;
+pub mod feeds;
 pub mod live;
 pub mod log;
+mod owner;
 pub mod shard;
+pub mod source;
+mod writer;
 
 pub use error::{Error, Result};
+pub use feeds::{Feeds, Options, Parts};
 pub use live::Live;
 pub use log::{Log, Numbered, Page};
+pub use owner::Owned;

@@ -76,6 +76,12 @@ impl Live {
         lock(&self.0.feeds).contains_key(&feed)
     }
 
+    /// The feeds that somebody reads as they grow.
+    #[must_use]
+    pub fn read_feeds(&self) -> std::collections::BTreeSet<i64> {
+        lock(&self.0.feeds).keys().copied().collect()
+    }
+
     /// Tells that a feed has grown to this sequence number.
     pub fn feed_grew(&self, feed: i64, head: i64) {
         if let Some(sender) = lock(&self.0.feeds).get(&feed) {

@@ -83,14 +83,13 @@ impl Owner {
         }
         for shard in shards::list(&self.db).await? {
             if shard.leased_until < now && !owned.contains_key(&shard.id) {
-                let taken =
-                    shards::take(&self.db, shard.id, &self.name, now, leased_until).await?;
+                let taken = shards::take(&self.db, shard.id, &self.name, now, leased_until).await?;
                 owned.extend(taken.map(|taken| (taken.id, taken.epoch)));
             }
         }
         // Counted from before the statements were sent: the lease cannot end earlier than that.
         self.until = begun + LEASE;
-        if *owned != **self.owned.borrow() {
+        if owned != **self.owned.borrow() {
             tracing::info!(shards = owned.len(), "owning shards of the activity log");
             self.owned.send_replace(Arc::new(owned));
         }

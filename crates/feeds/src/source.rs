@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tramontane_activity::feed::{Ask, ItemKind, Item, Observation, Rules, Told};
+use tramontane_activity::feed::{Ask, Item, ItemKind, Observation, Rules, Told};
 use tramontane_connector::changes::{Changes, Collection, KeyedBy};
 use tramontane_connector::{
     Connector, Cx, Entry, EntryKind, EntryRef, Error, Kind, Result, Storage,
@@ -135,11 +135,7 @@ impl Source {
             .ok_or_else(|| Error::new(Kind::Internal, "The service has no change cursor."))
     }
 
-    fn observed(
-        &self,
-        changes: &[tramontane_connector::Change],
-        synced: i64,
-    ) -> Vec<Observation> {
+    fn observed(&self, changes: &[tramontane_connector::Change], synced: i64) -> Vec<Observation> {
         changes.iter().map(|change| entries::observed(change, &self.rules, synced)).collect()
     }
 

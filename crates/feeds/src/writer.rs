@@ -1,7 +1,8 @@
 //! The writer: takes what collections have to write, and commits as much of it together as has come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tramontane_activity::Event;
@@ -17,6 +18,10 @@ use crate::shard;
 
 /// So much may wait to be written.
 const QUEUE: usize = 1_024;
+/// How long the memory of an account's subscriptions is good, in microseconds.
+const HEADS_KEPT: i64 = 10_000_000;
+/// So many accounts are remembered.
+const MAX_HEADS: usize = 100_000;
 /// So many jobs are committed together.
 const GROUP: usize = 256;
 
@@ -33,7 +38,11 @@ pub(crate) struct Job {
 
 /// The door to the writer.
 #[derive(Clone, Debug)]
-pub(crate) struct Writing(mpsc::Sender<Job>);
+pub(crate) struct Writing {
+    jobs: mpsc::Sender<Job>,
+    /// Counts changes of subscriptions.
+    subscriptions: Arc<AtomicU64>,
+}
 
 impl Writing {
     /// Writes, and waits until it is durable.
@@ -50,8 +59,13 @@ impl Writing {
     ) -> Result<()> {
         let (done, answer) = oneshot::channel();
         let job = Job { account, events, collections, gone, schedule, done };
-        self.0.send(job).await.map_err(|_| Error::Lost)?;
+        self.jobs.send(job).await.map_err(|_| Error::Lost)?;
         answer.await.map_err(|_| Error::Lost)?
+    }
+
+    /// Subscriptions were made, changed or deleted by this process: the next commit looks at them.
+    pub(crate) fn subscriptions_changed(&self) {
+        self.subscriptions.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -62,11 +76,20 @@ pub(crate) struct Writer {
     live: Live,
     owned: watch::Receiver<Owned>,
     jobs: mpsc::Receiver<Job>,
-    /// The heads of the feeds of accounts that were written lately.
-    heads: BTreeMap<i64, Vec<Head>>,
+    /// The heads of the feeds of accounts that were written lately. Those of other processes' making are
+    /// seen when the memory of an account is older than [`HEADS_KEPT`].
+    heads: BTreeMap<i64, Heads>,
+    subscriptions: Arc<AtomicU64>,
+    seen_subscriptions: u64,
     /// The slice that was written last, and the feeds that are noted in it.
     slice: i64,
-    noted: std::collections::BTreeSet<i64>,
+    noted: BTreeSet<i64>,
+}
+
+#[derive(Clone, Debug)]
+struct Heads {
+    read: i64,
+    heads: Vec<Head>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +106,7 @@ impl Writer {
         owned: watch::Receiver<Owned>,
     ) -> (Self, Writing) {
         let (sender, jobs) = mpsc::channel(QUEUE);
+        let subscriptions: Arc<AtomicU64> = Arc::default();
         let writer = Self {
             db,
             clock,
@@ -90,10 +114,12 @@ impl Writer {
             owned,
             jobs,
             heads: BTreeMap::new(),
+            subscriptions: Arc::clone(&subscriptions),
+            seen_subscriptions: 0,
             slice: 0,
-            noted: std::collections::BTreeSet::new(),
+            noted: BTreeSet::new(),
         };
-        (writer, Writing(sender))
+        (writer, Writing { jobs: sender, subscriptions })
     }
 
     /// Works until nobody holds the door any more.
@@ -122,12 +148,7 @@ impl Writer {
                     let _ = job.done.send(Ok(()));
                 }
             }
-            Ok(false) if group.len() > 1 => {
-                // One of them cannot be written: find out which.
-                for job in group {
-                    self.write_alone(job).await;
-                }
-            }
+            // One of them cannot be written: find out which.
             Ok(false) => {
                 for job in group {
                     self.write_alone(job).await;
@@ -147,10 +168,11 @@ impl Writer {
 
     /// Writes one job; once more with what the database says, should the memory of it be old.
     async fn write_alone(&mut self, job: Job) {
+        let account = job.account;
         let group = [job];
         let mut outcome = Err(Error::Lost);
         for _ in 0..2 {
-            self.heads.remove(&group[0].account);
+            self.heads.remove(&account);
             outcome = match self.commit(&group).await {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(Error::Lost),
@@ -179,7 +201,7 @@ impl Writer {
         for job in group {
             let id = shard::of(job.account);
             let Some(epoch) = owned.get(&id) else { return Ok(false) };
-            let heads = self.heads(job.account).await?;
+            let heads = self.heads(job.account, now).await?;
             let commit = commits.entry(id).or_insert_with(|| Commit {
                 shard: id,
                 epoch: *epoch,
@@ -217,7 +239,8 @@ impl Writer {
             self.live.feed_grew(head.feed, head.head);
         }
         for job in group {
-            for head in self.heads.get_mut(&job.account).into_iter().flatten() {
+            let known = self.heads.get_mut(&job.account);
+            for head in known.into_iter().flat_map(|known| &mut known.heads) {
                 if let Some(now) = grown.iter().find(|one| one.feed == head.feed) {
                     head.head = now.head;
                 }
@@ -232,23 +255,21 @@ impl Writer {
         Ok(true)
     }
 
-    async fn heads(&mut self, account: i64) -> Result<Vec<Head>> {
-        if let Some(heads) = self.heads.get(&account) {
-            return Ok(heads.clone());
-        }
-        if self.heads.len() > 100_000 {
+    async fn heads(&mut self, account: i64, now: i64) -> Result<Vec<Head>> {
+        let changes = self.subscriptions.load(Ordering::Relaxed);
+        if changes != self.seen_subscriptions || self.heads.len() > MAX_HEADS {
+            self.seen_subscriptions = changes;
             self.heads.clear();
+        }
+        if let Some(known) = self.heads.get(&account)
+            && (now - known.read).abs() < HEADS_KEPT
+        {
+            return Ok(known.heads.clone());
         }
         let rows = feeds::subscriptions(&self.db, account).await?;
         let active = rows.into_iter().filter(|row| row.active);
-        let heads: Vec<Head> =
-            active.map(|row| Head { feed: row.feed, head: row.head }).collect();
-        self.heads.insert(account, heads.clone());
+        let heads: Vec<Head> = active.map(|row| Head { feed: row.feed, head: row.head }).collect();
+        self.heads.insert(account, Heads { read: now, heads: heads.clone() });
         Ok(heads)
-    }
-
-    /// Subscriptions of an account changed.
-    pub(crate) fn forget(&mut self, account: i64) {
-        self.heads.remove(&account);
     }
 }

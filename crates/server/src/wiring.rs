@@ -14,6 +14,7 @@ use tramontane_api::limits::Rate;
 use tramontane_api::{ApiLimits, App, Fetch, Parts, Site};
 use tramontane_connector::http::{Request, Response};
 use tramontane_connector::{Bases, Lent, Registry};
+use tramontane_feeds::Feeds;
 use tramontane_fill::{Ceilings, Spool};
 use tramontane_model::{Clock, SystemClock};
 use tramontane_store::{Db, Journal, Limits};
@@ -245,6 +246,21 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
         limits,
     });
     Ok(Built { app, tasks })
+}
+
+/// The running feed.
+#[must_use]
+pub fn feeds(house: &House) -> Feeds {
+    let start = tramontane_vault::random_id(&SystemEntropy, 8);
+    Feeds::new(tramontane_feeds::Parts {
+        db: house.db.clone(),
+        directory: house.directory.clone(),
+        registry: house.registry.clone(),
+        lent: house.wire.clone(),
+        clock: Arc::clone(&house.clock),
+        name: format!("node-{}-{start}", node_name(house)),
+        options: tramontane_feeds::Options::default(),
+    })
 }
 
 /// A name that stays the same for a data directory on a machine.

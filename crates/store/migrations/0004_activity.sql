@@ -28,6 +28,7 @@ CREATE TABLE feeds (
     modified BIGINT NOT NULL
 );
 CREATE INDEX feeds_shard ON feeds (shard, account);
+CREATE INDEX feeds_modified ON feeds (modified);
 
 -- What is watched in an account. Each has a sequence of its own; `feed` is its number in the log: the
 -- account's id for the default one.

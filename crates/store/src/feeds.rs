@@ -118,6 +118,12 @@ pub async fn of_shard(db: &Db, shard: i64, after: i64, limit: i64) -> Result<Vec
     Ok(query.bind(shard).bind(after).bind(limit).fetch_all(db.reader()).await?)
 }
 
+/// The feeds that were made, stopped or started since a moment, at most `limit`.
+pub async fn changed_since(db: &Db, moment: i64, limit: i64) -> Result<Vec<Feed>> {
+    let query = select("FROM feeds WHERE modified >= $1 ORDER BY modified, account LIMIT $2");
+    Ok(query.bind(moment).bind(limit).fetch_all(db.reader()).await?)
+}
+
 /// The feed of an account.
 pub async fn find(db: &Db, account: i64) -> Result<Option<Feed>> {
     Ok(select("FROM feeds WHERE account = $1").bind(account).fetch_optional(db.reader()).await?)

@@ -22,7 +22,7 @@ use crate::lifecycle::stop_signal;
 use crate::operations::{Operations, router};
 use crate::output::Output;
 use crate::telemetry::Telemetry;
-use crate::wiring::{House, api};
+use crate::wiring::{House, api, feeds};
 
 /// How often the data keys are read again, so that a rotation elsewhere is known soon.
 const KEYS_EVERY: Duration = Duration::from_secs(15);
@@ -108,10 +108,13 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let executor = Arc::new(TaskExecutor::new(front.clone()));
     let (tasks, told) = (built.tasks.clone(), stop.clone());
     let tasks = tokio::spawn(async move { tasks.serve(executor, told, drain).await });
+    let (feeds, told) = (feeds(&house), stop.clone());
+    let feeds = tokio::spawn(async move { feeds.serve(told, drain).await });
     tokio::spawn(tramontane_api::housekeeping::run(built.app.clone(), stop.clone()));
     tramontane_api::listen::serve(listener, front, stop.clone()).await?;
     stop.cancel();
     tasks.await.context("The tasks did not end")?;
+    feeds.await.context("The feeds did not end")?;
     // A refresh that is under way is finished: its answer may be the only good token.
     if tokio::time::timeout(REFRESH_TIME, house.grants.land()).await.is_err() {
         tracing::warn!("a token refresh was still under way when the server stopped");

@@ -1,0 +1,244 @@
+//! One account that is followed: its collections, and one poll of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tramontane_accounts::Directory;
+use tramontane_activity::feed::{Ask, Phase, Told};
+use tramontane_connector::{Connector, Cx, Lent, Registry};
+use tramontane_model::AccountId;
+use tramontane_store::accounts::CredentialState;
+use tramontane_store::{Db, feeds};
+
+use crate::collection::Kept;
+use crate::error::{Error, Result};
+use crate::source::Source;
+use crate::writer::Writing;
+
+/// The most questions of one poll; what is left is asked in the next one, which follows at once.
+const MAX_STEPS: usize = 2_000;
+/// How long one question may take.
+const STEP: Duration = Duration::from_secs(90);
+/// A sweep of everything takes at most this share of the time: one part in so many.
+const SHARE: u32 = 20;
+/// The least time between two sweeps of everything.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// The most time between two sweeps of everything.
+const SWEEP_WITHIN: Duration = Duration::from_secs(3_600);
+
+/// What following an account is lent.
+#[derive(Clone)]
+pub(crate) struct Lending {
+    pub(crate) db: Db,
+    pub(crate) directory: Directory,
+    pub(crate) registry: Registry,
+    pub(crate) lent: Arc<dyn Lent>,
+    pub(crate) writing: Writing,
+}
+
+/// What a poll came to.
+#[derive(Debug, Default)]
+pub(crate) struct Polled {
+    /// Events that it wrote.
+    pub(crate) events: u32,
+    /// When they happened, as the service says, in milliseconds.
+    pub(crate) times: Vec<i64>,
+    /// Requests that it made.
+    pub(crate) requests: u32,
+    /// It was cut short: there is more.
+    pub(crate) more: bool,
+    /// Everything was listed for the first time: no changes, whatever was found.
+    pub(crate) first: bool,
+}
+
+struct One {
+    source: Source,
+    kept: Kept,
+    swept: Option<(Instant, Duration)>,
+}
+
+/// An account at work.
+pub(crate) struct Followed {
+    id: AccountId,
+    lending: Lending,
+    collections: Option<BTreeMap<String, One>>,
+    /// The collections may have changed.
+    look: bool,
+    synced: i64,
+}
+
+impl Followed {
+    pub(crate) fn new(id: AccountId, lending: Lending, synced: i64) -> Self {
+        Self { id, lending, collections: None, look: true, synced }
+    }
+
+    /// Forgets what is in memory: it may not be what was committed.
+    pub(crate) fn forget(&mut self) {
+        self.collections = None;
+        self.look = true;
+    }
+
+    /// Reads what changed since the last poll and writes it. `folders` are those that something was heard of;
+    /// `schedule` is kept with whatever is written.
+    ///
+    /// # Errors
+    /// The service's, the database's, [`Error::Lost`]. After an error, [`Followed::forget`].
+    pub(crate) async fn poll(
+        &mut self,
+        folders: BTreeSet<String>,
+        schedule: Option<Vec<u8>>,
+    ) -> Result<Polled> {
+        let opened = self.lending.directory.open(self.id).await?.ok_or(Error::Lost)?;
+        if !opened.row.active || opened.row.credential_state == CredentialState::Dead {
+            return Err(Error::Off);
+        }
+        let connector = self.lending.registry.get(&opened.account.service).ok_or(Error::Off)?;
+        let connector = Arc::clone(connector);
+        let lent = Arc::clone(&self.lending.lent);
+        let cx = Cx::interactive(opened.account.clone(), lent, STEP).background(STEP);
+        let mut polled = Polled::default();
+        self.load(connector.as_ref(), &cx, &mut polled).await?;
+        let ids: Vec<String> =
+            self.collections.iter().flatten().map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            self.advance(&id, &cx, &folders, schedule.as_ref(), &mut polled).await?;
+        }
+        self.synced = cx.now().micros();
+        Ok(polled)
+    }
+
+    /// Loads the collections, and asks the service which there are when that may have changed.
+    async fn load(
+        &mut self,
+        connector: &dyn Connector,
+        cx: &Cx,
+        polled: &mut Polled,
+    ) -> Result<()> {
+        if self.collections.is_some() && !self.look {
+            return Ok(());
+        }
+        let mut there = match connector.changes() {
+            Some(changes) => {
+                polled.requests += 1;
+                changes.collections(cx).await?.into_iter().map(Some).collect()
+            }
+            None => vec![None],
+        };
+        there.truncate(1_000);
+        let mut before = self.collections.take().unwrap_or_default();
+        let mut rows: BTreeMap<String, feeds::Collection> = BTreeMap::new();
+        if before.is_empty() {
+            let stored = feeds::collections(&self.lending.db, self.id.number()).await?;
+            rows.extend(stored.into_iter().map(|row| (row.id.clone(), row)));
+        }
+        let mut now = BTreeMap::new();
+        for collection in there {
+            let source = Source::of(connector, cx, collection)?;
+            let id = source.collection().id.clone();
+            let one = match before.remove(&id) {
+                Some(one) => one,
+                None => {
+                    let row = rows.remove(&id);
+                    let kept = Kept::new(self.lending.db.clone(), self.id.number(), row, &source)?;
+                    One { source, kept, swept: None }
+                }
+            };
+            now.insert(id, one);
+        }
+        let gone: Vec<String> = before.into_keys().chain(rows.into_keys()).collect();
+        if !gone.is_empty() {
+            let account = self.id.number();
+            self.lending.writing.write(account, Vec::new(), Vec::new(), gone, None).await?;
+        }
+        self.collections = Some(now);
+        self.look = false;
+        Ok(())
+    }
+
+    /// Brings one collection up to date.
+    async fn advance(
+        &mut self,
+        id: &str,
+        cx: &Cx,
+        folders: &BTreeSet<String>,
+        schedule: Option<&Vec<u8>>,
+        polled: &mut Polled,
+    ) -> Result<()> {
+        let synced = self.synced;
+        let Some(one) = self.collections.as_mut().and_then(|all| all.get_mut(id)) else {
+            return Ok(());
+        };
+        one.begin(folders);
+        let begun = Instant::now();
+        let deep = matches!(one.kept.machine.phase(), Phase::Sweeping { deep: true, .. });
+        for _ in 0..MAX_STEPS {
+            let ask = one.kept.machine.ask();
+            if ask == Ask::Rest {
+                if deep {
+                    one.swept = Some((Instant::now(), begun.elapsed()));
+                }
+                return Ok(());
+            }
+            let items = one.kept.items(&ask, &one.source).await?;
+            polled.requests += 1;
+            let answer = one.source.answer(&cx.within(STEP), &ask, &items, synced).await?;
+            self.look |= answer.collections;
+            let more = match &answer.told {
+                Told::Changes { more, .. } => *more,
+                _ => true,
+            };
+            let now = cx.now().micros();
+            let plan = one.kept.plan(answer.told, &one.source, now).await?;
+            if plan.commit {
+                let first = !one.kept.machine.is_settled() && plan.events.is_empty();
+                polled.first |= first;
+                let events = u32::try_from(plan.events.len()).unwrap_or(u32::MAX);
+                polled.events = polled.events.saturating_add(events);
+                let times = plan.events.iter().filter_map(|event| event.happened);
+                polled.times.extend(times.map(|at| at / 1_000).take(1_000));
+                let mut writes = one.kept.writes(plan, &one.source, now).await?;
+                let events = std::mem::take(&mut writes.events);
+                let account = self.id.number();
+                let collections = vec![writes.collection.clone()];
+                let schedule = schedule.cloned();
+                self.lending
+                    .writing
+                    .write(account, events, collections, Vec::new(), schedule)
+                    .await?;
+                one.kept.committed(&writes)?;
+            } else {
+                one.kept.machine = plan.next;
+            }
+            let waits_for_more = matches!(one.kept.machine.ask(), Ask::Changes(_));
+            if !more && waits_for_more {
+                return Ok(());
+            }
+        }
+        polled.more = true;
+        Ok(())
+    }
+}
+
+impl One {
+    /// Decides what a poll of a service without a cursor looks at.
+    fn begin(&mut self, folders: &BTreeSet<String>) {
+        if *self.kept.machine.phase() != Phase::Resting {
+            return;
+        }
+        let due = self.swept.is_none_or(|(ended, took)| {
+            ended.elapsed() >= (took * SHARE).clamp(SWEEP_EVERY, SWEEP_WITHIN)
+        });
+        let mut visit: Vec<String> = folders.iter().cloned().collect();
+        if due && visit.is_empty() {
+            self.kept.machine.sweep();
+            return;
+        }
+        if visit.is_empty() || self.kept.machine.is_unsettled() {
+            visit.extend(self.kept.machine.lively());
+        }
+        visit.push(self.kept.machine.rules().root.clone());
+        self.kept.machine.visit(visit);
+    }
+}

@@ -1,0 +1,475 @@
+//! The running feed: polls accounts when the schedule says so, as long as their shards are owned.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tramontane_accounts::Directory;
+use tramontane_activity::schedule::{
+    Budget, BudgetId, Class, Health, Outcome, Poll, Schedule, Spec,
+};
+use tramontane_connector::{Kind, Lent, Registry, Retry};
+use tramontane_model::{AccountId, Clock};
+use tramontane_store::feeds::{self, Feed, FeedState};
+use tramontane_store::{Db, log};
+
+use crate::account::{Followed, Lending, Polled};
+use crate::error::{Error, Result};
+use crate::live::Live;
+use crate::log::Log;
+use crate::owner::{Owned, Owner};
+use crate::shard;
+use crate::writer::{Writer, Writing};
+
+/// How often feeds that were made or stopped elsewhere are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the log is tidied.
+const UPKEEP_EVERY: Duration = Duration::from_secs(600);
+/// How many feeds are read from the database at a time.
+const PAGE: i64 = 1_000;
+/// The most accounts that are kept in memory although nothing is done for them.
+const MAX_WARM: usize = 4_096;
+
+/// What the operator can set.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many accounts are polled at once.
+    pub concurrency: usize,
+    /// Polls a second of one service, all accounts together, that are aimed at.
+    pub service_rate: f64,
+    /// Polls a second of all services together that are aimed at.
+    pub rate: f64,
+    /// How long events are kept.
+    pub retention: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            concurrency: 64,
+            service_rate: 20.0,
+            rate: 200.0,
+            retention: Duration::from_secs(30 * 86_400),
+        }
+    }
+}
+
+/// What the running feed is lent.
+pub struct Parts {
+    /// The database.
+    pub db: Db,
+    /// Accounts.
+    pub directory: Directory,
+    /// Services.
+    pub registry: Registry,
+    /// The way out.
+    pub lent: Arc<dyn Lent>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// A name for this process that no other has, new at each start.
+    pub name: String,
+    /// What the operator can set.
+    pub options: Options,
+}
+
+/// The running feed. Cheap to clone.
+#[derive(Clone)]
+pub struct Feeds(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    lending: Lending,
+    options: Options,
+    live: Live,
+    owned: watch::Receiver<Owned>,
+    wake: Notify,
+    state: Mutex<State>,
+    begin: Mutex<Option<(Owner, Writer)>>,
+}
+
+struct State {
+    schedule: Schedule,
+    budgets: BTreeMap<String, BudgetId>,
+    /// Which budgets a refusal of an account is about.
+    throttles: BTreeMap<i64, BudgetId>,
+    warm: BTreeMap<i64, Arc<tokio::sync::Mutex<Followed>>>,
+    /// Folders that something was heard of.
+    heard: BTreeMap<i64, BTreeSet<String>>,
+    troubles: BTreeMap<i64, String>,
+    read: BTreeSet<i64>,
+}
+
+impl Feeds {
+    /// Puts it together. Nothing happens before [`Feeds::serve`].
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let live = Live::default();
+        let (owner, owned) = Owner::new(parts.db.clone(), Arc::clone(&parts.clock), parts.name);
+        let (writer, writing): (Writer, Writing) =
+            Writer::new(parts.db.clone(), Arc::clone(&parts.clock), live.clone(), owned.clone());
+        let now = parts.clock.now().micros() / 1_000;
+        let lending = Lending {
+            db: parts.db.clone(),
+            directory: parts.directory,
+            registry: parts.registry,
+            lent: parts.lent,
+            writing,
+        };
+        let state = State {
+            schedule: Schedule::new(now),
+            budgets: BTreeMap::new(),
+            throttles: BTreeMap::new(),
+            warm: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+            read: BTreeSet::new(),
+        };
+        Self(Arc::new(Inner {
+            db: parts.db,
+            clock: parts.clock,
+            lending,
+            options: parts.options,
+            live,
+            owned,
+            wake: Notify::new(),
+            state: Mutex::new(state),
+            begin: Mutex::new(Some((owner, writer))),
+        }))
+    }
+
+    /// The log, for readers.
+    #[must_use]
+    pub fn log(&self) -> Log {
+        Log::new(self.0.db.clone(), self.0.live.clone())
+    }
+
+    /// The shards that this process owns, with their epochs.
+    #[must_use]
+    pub fn owned(&self) -> watch::Receiver<Owned> {
+        self.0.owned.clone()
+    }
+
+    /// Something may have changed in an account: it is looked at now. An account that is not followed here is
+    /// left alone.
+    pub fn nudge(&self, account: AccountId) {
+        let now = self.now();
+        self.state().schedule.nudge(key(account.number()), now);
+        self.0.wake.notify_one();
+    }
+
+    /// Something changed in a folder of an account whose service has no cursor. `folder` is its path, without
+    /// a slash at the end; empty for the root.
+    pub fn nudge_folder(&self, account: AccountId, folder: &str) {
+        self.state().heard.entry(account.number()).or_default().insert(folder.to_owned());
+        self.nudge(account);
+    }
+
+    /// Subscriptions of an account were made, changed or deleted.
+    pub fn subscriptions_changed(&self) {
+        self.0.lending.writing.subscriptions_changed();
+    }
+
+    /// How the polling of an account stands; `None` when it is not followed by this process.
+    #[must_use]
+    pub fn health(&self, account: AccountId) -> Option<(Health, Option<String>)> {
+        let state = self.state();
+        let health = state.schedule.health(key(account.number()))?;
+        Some((health, state.troubles.get(&account.number()).cloned()))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> i64 {
+        self.0.clock.now().micros() / 1_000
+    }
+
+    /// Works until `stop`, then waits for what is under way, at most `drain`. Called once.
+    pub async fn serve(&self, stop: CancellationToken, drain: Duration) {
+        let begin = self.0.begin.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((owner, writer)) = begin else { return };
+        // The owner gives shards back only when nothing is written any more.
+        let release = CancellationToken::new();
+        let owner = tokio::spawn(owner.run(release.clone()));
+        let writer = tokio::spawn(writer.run());
+        let upkeep = {
+            let (feeds, stop) = (self.clone(), stop.clone());
+            tokio::spawn(async move { feeds.keep_up(stop).await })
+        };
+        let mut polls = JoinSet::new();
+        let mut owned = self.0.owned.clone();
+        let (mut seen, mut looked) = (Owned::default(), 0);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            let now_owned = Arc::clone(&owned.borrow_and_update());
+            if *now_owned != *seen {
+                if let Err(error) = self.take_up(&seen, &now_owned).await {
+                    tracing::warn!(%error, "the feeds of new shards could not be read");
+                } else {
+                    seen = now_owned;
+                }
+            }
+            self.start_polls(&mut polls);
+            let wait = self.wait();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.0.wake.notified() => {}
+                _ = owned.changed() => {}
+                Some(_) = polls.join_next() => {}
+                _ = look.tick() => {
+                    if let Err(error) = self.look(&mut looked, &seen).await {
+                        tracing::warn!(%error, "new feeds could not be looked for");
+                    }
+                }
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        let done = async { while polls.join_next().await.is_some() {} };
+        if tokio::time::timeout(drain, done).await.is_err() {
+            tracing::warn!("polls were still under way; what they had not written is read again");
+        }
+        polls.shutdown().await;
+        release.cancel();
+        let _ = owner.await;
+        let _ = upkeep.await;
+        writer.abort();
+    }
+
+    fn wait(&self) -> Duration {
+        let next = self.state().schedule.next_at();
+        let left = next.map_or(1_000, |at| (at - self.now()).clamp(1, 1_000));
+        Duration::from_millis(left.unsigned_abs())
+    }
+
+    /// Follows what is in shards that were gained, and lets go of what is in shards that were lost.
+    async fn take_up(&self, before: &Owned, now: &Owned) -> Result<()> {
+        {
+            let mut state = self.state();
+            let state = &mut *state;
+            let lost: Vec<i64> = state
+                .warm
+                .keys()
+                .copied()
+                .chain(state.throttles.keys().copied())
+                .filter(|account| now.get(&shard::of(*account)) != before.get(&shard::of(*account)))
+                .collect();
+            for account in lost {
+                state.leave(account);
+            }
+        }
+        for id in now.keys().filter(|id| before.get(*id) != now.get(*id)) {
+            let mut after = 0;
+            loop {
+                let rows = feeds::of_shard(&self.0.db, *id, after, PAGE).await?;
+                let Some(last) = rows.last() else { break };
+                after = last.account;
+                for row in &rows {
+                    self.add(row, false).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for feeds that were made, stopped or started, and for readers that came or went.
+    async fn look(&self, looked: &mut i64, owned: &Owned) -> Result<()> {
+        self.note_readers();
+        let now = self.0.clock.now().micros();
+        if *looked == 0 {
+            *looked = now;
+        }
+        // Rows are stamped before they are committed: those of the last seconds are looked at again.
+        let since = *looked - 10_000_000;
+        let rows = feeds::changed_since(&self.0.db, since, PAGE).await?;
+        for row in rows.iter().filter(|row| owned.contains_key(&shard::of(row.account))) {
+            let is_new = self.state().schedule.health(key(row.account)).is_none();
+            if row.state == FeedState::Stopped || is_new {
+                self.add(row, true).await?;
+            }
+        }
+        *looked = now;
+        Ok(())
+    }
+
+    fn note_readers(&self) {
+        let now = self.now();
+        let read = self.0.live.read_feeds();
+        let mut state = self.state();
+        let state = &mut *state;
+        for account in read.difference(&state.read) {
+            state.schedule.set_readers(key(*account), now, 1);
+        }
+        for account in state.read.difference(&read) {
+            state.schedule.set_readers(key(*account), now, 0);
+        }
+        state.read = read;
+    }
+
+    async fn add(&self, row: &Feed, at_once: bool) -> Result<()> {
+        if row.state == FeedState::Stopped {
+            self.state().leave(row.account);
+            return Ok(());
+        }
+        let Some(id) = AccountId::new(row.account) else { return Ok(()) };
+        let Some(opened) = self.0.lending.directory.open(id).await? else {
+            self.state().leave(row.account);
+            return Ok(());
+        };
+        let now = self.now();
+        let service = opened.account.service.clone();
+        let tenant = format!("{service} {}", opened.row.application);
+        let options = &self.0.options;
+        let mut state = self.state();
+        let all = state.budget("", now, options.rate);
+        let of_service = state.budget(&service, now, options.service_rate);
+        let of_tenant = state.budget(&tenant, now, f64::INFINITY);
+        let spec = Spec {
+            class: Class::of(&service),
+            budgets: [Some(of_service), Some(of_tenant), Some(all)],
+            weight: 1.0,
+            cost: 1.0,
+        };
+        state.throttles.insert(row.account, of_tenant);
+        state.schedule.add(key(row.account), now, &spec, row.schedule.as_deref());
+        if at_once || row.synced.is_none() {
+            state.schedule.nudge(key(row.account), now);
+        }
+        self.0.wake.notify_one();
+        Ok(())
+    }
+
+    fn start_polls(&self, polls: &mut JoinSet<()>) {
+        while polls.len() < self.0.options.concurrency {
+            let Some(poll) = self.state().schedule.due(self.now()) else { return };
+            let feeds = self.clone();
+            polls.spawn(async move { feeds.poll(poll).await });
+        }
+    }
+
+    async fn poll(&self, poll: Poll) {
+        let Some(id) = i64::try_from(poll.feed).ok().and_then(AccountId::new) else { return };
+        let (account, folders, schedule) = {
+            let mut state = self.state();
+            let state = &mut *state;
+            let folders = state.heard.remove(&id.number()).unwrap_or_default();
+            let schedule = state.schedule.encode(poll.feed).map(|bytes| bytes.to_vec());
+            let lending = &self.0.lending;
+            let account = state.warm.entry(id.number()).or_insert_with(|| {
+                Arc::new(tokio::sync::Mutex::new(Followed::new(id, lending.clone(), 0)))
+            });
+            (Arc::clone(account), folders, schedule)
+        };
+        let mut followed = account.lock().await;
+        let outcome = followed.poll(folders, schedule).await;
+        if outcome.is_err() {
+            followed.forget();
+        }
+        drop(followed);
+        self.finish(&poll, id, outcome);
+    }
+
+    fn finish(&self, poll: &Poll, id: AccountId, outcome: Result<Polled>) {
+        let now = self.now();
+        let mut state = self.state();
+        let state = &mut *state;
+        match outcome {
+            Ok(polled) => {
+                state.troubles.remove(&id.number());
+                let done = Outcome::Done {
+                    changes: if polled.first { 0 } else { polled.events },
+                    times: &polled.times,
+                    requests: polled.requests.max(1),
+                    more: polled.more,
+                };
+                state.schedule.finish(poll, now, done);
+            }
+            Err(error) => {
+                tracing::debug!(account = id.number(), %error, "a poll failed");
+                state.troubles.insert(id.number(), error.to_string());
+                let throttled = match &error {
+                    Error::Service(error) if error.kind == Kind::RateLimited => Some(error.retry),
+                    _ => None,
+                };
+                let budget = state.throttles.get(&id.number()).copied();
+                let outcome = match (throttled, budget) {
+                    (Some(retry), Some(budget)) => Outcome::Throttled {
+                        budget,
+                        retry_after: match retry {
+                            Retry::After(wait) => i64::try_from(wait.as_millis()).unwrap_or(0),
+                            Retry::Soon | Retry::Never => 0,
+                        },
+                    },
+                    _ => Outcome::Failed,
+                };
+                state.schedule.finish(poll, now, outcome);
+            }
+        }
+        if state.warm.len() > MAX_WARM {
+            state.warm.retain(|_, account| Arc::strong_count(account) > 1);
+        }
+        self.0.wake.notify_one();
+    }
+
+    /// Does [`Feeds::upkeep`] now and then until `stop`.
+    async fn keep_up(&self, stop: CancellationToken) {
+        loop {
+            if let Err(error) = self.upkeep().await {
+                tracing::warn!(%error, "the upkeep of the activity log failed");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(UPKEEP_EVERY) => {}
+            }
+        }
+    }
+
+    /// Drops what is past retention, and makes the slices of the log that will be needed.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn upkeep(&self) -> Result<()> {
+        let now = self.0.clock.now().micros();
+        let today = log::slice_of(now);
+        for slice in [today, today + 1] {
+            log::ensure_slice(&self.0.db, slice, now).await?;
+        }
+        let kept = i64::try_from(self.0.options.retention.as_micros()).unwrap_or(i64::MAX);
+        let oldest = log::slice_of(now.saturating_sub(kept));
+        for slice in log::slices(&self.0.db).await? {
+            if slice < oldest {
+                tracing::info!(slice, "dropping a day of the activity log that is past retention");
+                log::drop_slice(&self.0.db, slice).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn budget(&mut self, name: &str, now: i64, rate: f64) -> BudgetId {
+        if let Some(budget) = self.budgets.get(name) {
+            return *budget;
+        }
+        let budget = self.schedule.open_budget(now, Budget::aim(rate));
+        self.budgets.insert(name.to_owned(), budget);
+        budget
+    }
+
+    fn leave(&mut self, account: i64) {
+        self.schedule.remove(key(account));
+        self.throttles.remove(&account);
+        self.warm.remove(&account);
+        self.heard.remove(&account);
+        self.troubles.remove(&account);
+    }
+}
+
+/// The number of an account in the schedule.
+fn key(account: i64) -> u64 {
+    account.unsigned_abs()
+}
