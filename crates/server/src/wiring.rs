@@ -14,6 +14,7 @@ use tramontane_api::limits::Rate;
 use tramontane_api::{ApiLimits, App, Fetch, Parts, Site};
 use tramontane_connector::http::{Request, Response};
 use tramontane_connector::{Bases, Lent, Registry};
+use tramontane_feeds::{Live, Log};
 use tramontane_fill::{Ceilings, Spool};
 use tramontane_model::{Clock, SystemClock};
 use tramontane_store::{Db, Journal, Limits};
@@ -214,6 +215,7 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
         drain: Duration::from_secs(settings.drain_seconds),
         application_rate: rate(settings.application_requests_per_minute),
         account_rate: rate(settings.account_requests_per_minute),
+        streams: size(settings.application_streams),
         ..ApiLimits::default()
     };
     let ceilings = Ceilings {
@@ -230,6 +232,7 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
     };
     let tasks = Tasks::new(house.db.clone(), Arc::clone(&house.clock), Arc::clone(&entropy), tasks);
     let lent: Arc<dyn Lent> = house.wire.clone();
+    let log = Log::new(house.db.clone(), Live::default());
     let app = App::new(Parts {
         directory: house.directory.clone(),
         grants: house.grants.clone(),
@@ -237,6 +240,7 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
         lent,
         fetch: Arc::new(Fetching(Arc::clone(&house.wire))),
         tasks: tasks.clone(),
+        log,
         entropy,
         journal,
         spool,
