@@ -11,6 +11,8 @@ use tramontane_store::Slice;
 use tramontane_store::accounts::{self, Account as Row, CredentialState, Filter, Remains};
 use tramontane_store::credentials::{self, Credential as SealedCredential};
 use tramontane_store::data_keys::SealedTable;
+use tramontane_store::feeds::{Feed, Subscription};
+use tramontane_store::following;
 use tramontane_store::grants::{self, Lease, Renewal};
 use zeroize::Zeroizing;
 
@@ -210,9 +212,9 @@ impl Directory {
         let identity = new.identity.clone().unwrap_or_else(|| new.display.clone());
         check_text("identity", &identity)?;
         check_properties(&new.custom_properties)?;
-        if self.application_by_id(application).await?.is_none() {
-            return Err(Error::NotFound("application"));
-        }
+        let owner = self.application_by_id(application).await?;
+        let owner = owner.ok_or(Error::NotFound("application"))?;
+        let subscription = self.marked_id("sub_");
         for _ in 0..TRIES {
             if let Some(row) = self.same_account(application, &new, &identity).await? {
                 let change = AccountChange {
@@ -232,7 +234,11 @@ impl Directory {
             let id = self.random_in(&self.0.account_ids);
             let row = self.new_row(application, id, &new, &identity);
             let credential = self.seal_credential(id, &new.credential, 1)?;
-            match accounts::insert(&self.0.db, &row, &credential).await {
+            let (feed, watched) =
+                first_subscription(id, &subscription, owner.events_enabled, self.now());
+            let made =
+                following::insert_account(&self.0.db, &row, &credential, feed.as_ref(), &watched);
+            match made.await {
                 Ok(()) => {
                     let id = AccountId::new(id).ok_or(Error::NoFreeId)?;
                     let opened = opened(id, row, new.credential, &credential)?;
@@ -488,6 +494,19 @@ fn opened(
         revision: row.revision.saturating_sub(sealed.renewals),
     };
     Ok(Opened { row, account: Arc::new(account), credential_version: sealed.version })
+}
+
+/// The default subscription that an account is born with. Where the application has no events it is one that
+/// was deleted: a living one has to be asked for.
+fn first_subscription(
+    account: i64,
+    id: &str,
+    events: bool,
+    now: i64,
+) -> (Option<Feed>, Subscription) {
+    let mut row = Subscription::first(id.to_owned(), account, now);
+    row.deleted = (!events).then_some(now);
+    (events.then(|| Feed::new(account, now)), row)
 }
 
 fn settings_value(settings: &Settings) -> Value {

@@ -19,7 +19,6 @@ use tramontane_store::{Db, log};
 use crate::account::{Followed, Lending, Polled};
 use crate::error::{Error, Result};
 use crate::live::Live;
-use crate::log::Log;
 use crate::owner::{Owned, Owner};
 use crate::shard;
 use crate::writer::{Writer, Writing};
@@ -71,6 +70,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// A name for this process that no other has, new at each start.
     pub name: String,
+    /// Wakes readers.
+    pub live: Live,
+    /// Counts the changes of subscriptions: [`crate::Following::changes`].
+    pub subscriptions: watch::Receiver<u64>,
     /// What the operator can set.
     pub options: Options,
 }
@@ -107,10 +110,15 @@ impl Feeds {
     /// Puts it together. Nothing happens before [`Feeds::serve`].
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let live = Live::default();
+        let live = parts.live;
         let (owner, owned) = Owner::new(parts.db.clone(), Arc::clone(&parts.clock), parts.name);
-        let (writer, writing): (Writer, Writing) =
-            Writer::new(parts.db.clone(), Arc::clone(&parts.clock), live.clone(), owned.clone());
+        let (writer, writing): (Writer, Writing) = Writer::new(
+            parts.db.clone(),
+            Arc::clone(&parts.clock),
+            live.clone(),
+            owned.clone(),
+            parts.subscriptions,
+        );
         let now = parts.clock.now().micros() / 1_000;
         let lending = Lending {
             db: parts.db.clone(),
@@ -141,12 +149,6 @@ impl Feeds {
         }))
     }
 
-    /// The log, for readers.
-    #[must_use]
-    pub fn log(&self) -> Log {
-        Log::new(self.0.db.clone(), self.0.live.clone())
-    }
-
     /// The shards that this process owns, with their epochs.
     #[must_use]
     pub fn owned(&self) -> watch::Receiver<Owned> {
@@ -166,11 +168,6 @@ impl Feeds {
     pub fn nudge_folder(&self, account: AccountId, folder: &str) {
         self.state().heard.entry(account.number()).or_default().insert(folder.to_owned());
         self.nudge(account);
-    }
-
-    /// Subscriptions of an account were made, changed or deleted.
-    pub fn subscriptions_changed(&self) {
-        self.0.lending.writing.subscriptions_changed();
     }
 
     /// How the polling of an account stands; `None` when it is not followed by this process.
@@ -298,7 +295,7 @@ impl Feeds {
 
     fn note_readers(&self) {
         let now = self.now();
-        let read = self.0.live.read_feeds();
+        let read: BTreeSet<i64> = self.0.live.feeds().into_keys().collect();
         let mut state = self.state();
         let state = &mut *state;
         for account in read.difference(&state.read) {

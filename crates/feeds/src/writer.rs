@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tramontane_activity::Event;
@@ -38,11 +37,7 @@ pub(crate) struct Job {
 
 /// The door to the writer.
 #[derive(Clone, Debug)]
-pub(crate) struct Writing {
-    jobs: mpsc::Sender<Job>,
-    /// Counts changes of subscriptions.
-    subscriptions: Arc<AtomicU64>,
-}
+pub(crate) struct Writing(mpsc::Sender<Job>);
 
 impl Writing {
     /// Writes, and waits until it is durable.
@@ -59,13 +54,8 @@ impl Writing {
     ) -> Result<()> {
         let (done, answer) = oneshot::channel();
         let job = Job { account, events, collections, gone, schedule, done };
-        self.jobs.send(job).await.map_err(|_| Error::Lost)?;
+        self.0.send(job).await.map_err(|_| Error::Lost)?;
         answer.await.map_err(|_| Error::Lost)?
-    }
-
-    /// Subscriptions were made, changed or deleted by this process: the next commit looks at them.
-    pub(crate) fn subscriptions_changed(&self) {
-        self.subscriptions.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -79,8 +69,7 @@ pub(crate) struct Writer {
     /// The heads of the feeds of accounts that were written lately. Those of other processes' making are
     /// seen when the memory of an account is older than [`HEADS_KEPT`].
     heads: BTreeMap<i64, Heads>,
-    subscriptions: Arc<AtomicU64>,
-    seen_subscriptions: u64,
+    subscriptions: watch::Receiver<u64>,
     /// The slice that was written last, and the feeds that are noted in it.
     slice: i64,
     noted: BTreeSet<i64>,
@@ -104,9 +93,9 @@ impl Writer {
         clock: Arc<dyn Clock>,
         live: Live,
         owned: watch::Receiver<Owned>,
+        subscriptions: watch::Receiver<u64>,
     ) -> (Self, Writing) {
         let (sender, jobs) = mpsc::channel(QUEUE);
-        let subscriptions: Arc<AtomicU64> = Arc::default();
         let writer = Self {
             db,
             clock,
@@ -114,12 +103,11 @@ impl Writer {
             owned,
             jobs,
             heads: BTreeMap::new(),
-            subscriptions: Arc::clone(&subscriptions),
-            seen_subscriptions: 0,
+            subscriptions,
             slice: 0,
             noted: BTreeSet::new(),
         };
-        (writer, Writing { jobs: sender, subscriptions })
+        (writer, Writing(sender))
     }
 
     /// Works until nobody holds the door any more.
@@ -256,9 +244,9 @@ impl Writer {
     }
 
     async fn heads(&mut self, account: i64, now: i64) -> Result<Vec<Head>> {
-        let changes = self.subscriptions.load(Ordering::Relaxed);
-        if changes != self.seen_subscriptions || self.heads.len() > MAX_HEADS {
-            self.seen_subscriptions = changes;
+        let changed = self.subscriptions.has_changed().unwrap_or(false);
+        if changed || self.heads.len() > MAX_HEADS {
+            self.subscriptions.mark_unchanged();
             self.heads.clear();
         }
         if let Some(known) = self.heads.get(&account)

@@ -14,7 +14,7 @@ use tramontane_api::limits::Rate;
 use tramontane_api::{ApiLimits, App, Fetch, Parts, Site};
 use tramontane_connector::http::{Request, Response};
 use tramontane_connector::{Bases, Lent, Registry};
-use tramontane_feeds::Feeds;
+use tramontane_feeds::{Feeds, Live, Log};
 use tramontane_fill::{Ceilings, Spool};
 use tramontane_model::{Clock, SystemClock};
 use tramontane_store::{Db, Journal, Limits};
@@ -134,6 +134,8 @@ pub struct Built {
     pub app: App,
     /// Background tasks.
     pub tasks: Tasks,
+    /// What follows accounts.
+    pub feeds: Feeds,
 }
 
 /// The wire, as the API asks for it.
@@ -215,6 +217,7 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
         drain: Duration::from_secs(settings.drain_seconds),
         application_rate: rate(settings.application_requests_per_minute),
         account_rate: rate(settings.account_requests_per_minute),
+        streams: size(settings.application_streams),
         ..ApiLimits::default()
     };
     let ceilings = Ceilings {
@@ -231,6 +234,7 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
     };
     let tasks = Tasks::new(house.db.clone(), Arc::clone(&house.clock), Arc::clone(&entropy), tasks);
     let lent: Arc<dyn Lent> = house.wire.clone();
+    let log = Log::new(house.db.clone(), Live::default());
     let app = App::new(Parts {
         directory: house.directory.clone(),
         grants: house.grants.clone(),
@@ -238,6 +242,7 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
         lent,
         fetch: Arc::new(Fetching(Arc::clone(&house.wire))),
         tasks: tasks.clone(),
+        log,
         entropy,
         journal,
         spool,
@@ -245,12 +250,12 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
         site,
         limits,
     });
-    Ok(Built { app, tasks })
+    let feeds = feeds(house, &app);
+    Ok(Built { app, tasks, feeds })
 }
 
-/// The running feed.
-#[must_use]
-pub fn feeds(house: &House) -> Feeds {
+/// The running feed, with the log that the API reads.
+fn feeds(house: &House, app: &App) -> Feeds {
     let start = tramontane_vault::random_id(&SystemEntropy, 8);
     Feeds::new(tramontane_feeds::Parts {
         db: house.db.clone(),
@@ -259,6 +264,8 @@ pub fn feeds(house: &House) -> Feeds {
         lent: house.wire.clone(),
         clock: Arc::clone(&house.clock),
         name: format!("node-{}-{start}", node_name(house)),
+        live: app.log().live().clone(),
+        subscriptions: app.following().changes(),
         options: tramontane_feeds::Options::default(),
     })
 }

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tramontane_accounts::{Directory, FirstRun};
 use tramontane_api::{Front, TaskExecutor};
+use tramontane_feeds::Following;
 use tramontane_fill::Spool;
 use tramontane_store::sweep::Retention;
 use tramontane_store::{Journal, Pace};
@@ -22,7 +23,7 @@ use crate::lifecycle::stop_signal;
 use crate::operations::{Operations, router};
 use crate::output::Output;
 use crate::telemetry::Telemetry;
-use crate::wiring::{House, api, feeds};
+use crate::wiring::{House, api};
 
 /// How often the data keys are read again, so that a rotation elsewhere is known soon.
 const KEYS_EVERY: Duration = Duration::from_secs(15);
@@ -103,12 +104,14 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
             () = told.cancelled() => {}
         }
     });
+    tokio::spawn(tramontane_feeds::elsewhere::run(built.app.log().clone(), stop.clone()));
+    follow(built.app.following().clone(), &stop);
     keep_up(&house.directory, &spool, settings.request_log_days, &stop);
     let drain = Duration::from_secs(settings.drain_seconds);
     let executor = Arc::new(TaskExecutor::new(front.clone()));
     let (tasks, told) = (built.tasks.clone(), stop.clone());
     let tasks = tokio::spawn(async move { tasks.serve(executor, told, drain).await });
-    let (feeds, told) = (feeds(&house), stop.clone());
+    let (feeds, told) = (built.feeds.clone(), stop.clone());
     let feeds = tokio::spawn(async move { feeds.serve(told, drain).await });
     tokio::spawn(tramontane_api::housekeeping::run(built.app.clone(), stop.clone()));
     tramontane_api::listen::serve(listener, front, stop.clone()).await?;
@@ -128,6 +131,24 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     telemetry.finish();
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Accounts from before there were subscriptions get theirs: at the start, and now and then because a node
+/// of an older version may still connect some.
+fn follow(following: Following, stop: &CancellationToken) {
+    let told = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            match following.sweep().await {
+                Ok(0) => {}
+                Ok(accounts) => tracing::info!(accounts, "accounts got their default subscription"),
+                Err(error) => tracing::warn!(%error, "accounts could not be subscribed to"),
+            }
+            if waited(SWEEP_EVERY, &told).await {
+                return;
+            }
+        }
+    });
 }
 
 /// What has to be done now and then.
