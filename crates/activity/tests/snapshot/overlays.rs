@@ -130,11 +130,16 @@ fn a_change_that_is_taken_back_costs_no_block() {
 #[test]
 fn it_is_due_when_it_outgrows_its_generation() {
     let mut overlay = Overlay::new(KeyOrder::Bytes);
-    for index in 0..1100_u32 {
-        overlay.set(&index.to_be_bytes(), Some(Record::default().borrowed()), None).unwrap();
-    }
-    assert!(overlay.is_due(1000));
-    assert!(!overlay.is_due(1_000_000));
+    let mut grow = |to: u32| {
+        for index in 0..to {
+            overlay.set(&index.to_be_bytes(), Some(Record::default().borrowed()), None).unwrap();
+        }
+        overlay.clone()
+    };
+    assert!(!grow(1024).is_due(1000));
+    assert!(grow(1100).is_due(1000) && grow(1100).is_due(109_000));
+    assert!(!grow(1100).is_due(1_000_000));
+    assert!(!grow(100_000).is_due(100_000_000) && grow(100_001).is_due(100_000_000));
 }
 
 #[test]
