@@ -129,7 +129,10 @@ fn measure(entries: u64, place: &Path, step: &str) -> Done {
 }
 
 fn row(what: &str, count: u64, watch: &Watch, note: &str) {
-    let rate = |seconds: f64| format!("{:.2} M", count as f64 / seconds / 1e6);
+    let rate = |seconds: f64| match count as f64 / seconds {
+        rate if rate < 1e6 => format!("{:.0} k", rate / 1e3),
+        rate => format!("{:.2} M", rate / 1e6),
+    };
     let (processor, clock) = (watch.processor.as_secs_f64(), watch.clock.as_secs_f64());
     println!("| {what} | {} | {} | {:.1} MiB | {note} |", rate(processor), rate(clock), peak());
 }
@@ -427,14 +430,10 @@ impl Bench {
             watch.stop();
             bar.at(top + 1);
         }
-        let bytes = state.overlay().encode()?.len();
         let (cached, digest) = (state.cached_bytes() >> 20, state.digest());
-        let share = |bytes: usize| bytes as f64 / changes as f64;
-        let note = format!(
-            "{:.1} B each in pieces of 100, {:.1} B in one; {cached} MiB of blocks in memory",
-            share(pieces),
-            share(bytes)
-        );
+        let each = pieces as f64 / changes as f64;
+        let note =
+            format!("stored in pieces of 100, {each:.1} B each; {cached} MiB of blocks in memory");
         row("changes into an overlay", changes, &watch, &note);
         forget_peak();
         merging.start();
