@@ -208,7 +208,8 @@ fn a_block_that_comes_before_all_others_shifts_none() {
     // As many as the smallest block has, before the first key, and the last of them is one to cut at.
     let number = |number: u64| Record { key: number.to_be_bytes().to_vec(), ..Record::default() };
     let mut new: Vec<_> = (0..255).map(number).collect();
-    let cut = (255..).find(|n: &u64| xxhash_rust::xxh3::xxh3_64(&n.to_be_bytes()) % 1024 == 0);
+    let cut =
+        (255..).find(|n: &u64| xxhash_rust::xxh3::xxh3_64(&n.to_be_bytes()).is_multiple_of(1024));
     new.push(number(cut.unwrap()));
     new.extend(old);
     let mut heard = Heard::default();
