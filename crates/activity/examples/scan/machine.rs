@@ -18,10 +18,29 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    pub(crate) fn new(folder: &Path) -> io::Result<Self> {
-        let path = folder.join("blocks");
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
-        Ok(Self { file, end: 0, places: BTreeMap::new() })
+    /// The blocks of a folder, those of earlier steps included.
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+        let (path, places) = (folder.join("blocks"), folder.join("places"));
+        let file =
+            File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut disk = Self { file, end: 0, places: BTreeMap::new() };
+        for line in fs::read_to_string(places).unwrap_or_default().lines() {
+            let mut fields = line.split(' ');
+            let mut field = || fields.next().unwrap_or_default();
+            let id = field().parse().map_err(io::Error::other)?;
+            let place = field().parse().map_err(io::Error::other)?;
+            let length = field().parse().map_err(io::Error::other)?;
+            disk.places.insert(BlockId(id), (place, length));
+            disk.end = disk.end.max(place + u64::from(length));
+        }
+        Ok(disk)
+    }
+
+    /// Notes for later steps where blocks are.
+    pub(crate) fn close(self, folder: &Path) -> io::Result<()> {
+        let lines =
+            self.places.iter().map(|(id, (at, length))| format!("{} {at} {length}\n", id.0));
+        fs::write(folder.join("places"), lines.collect::<String>())
     }
 
     pub(crate) fn write(&mut self, block: &NewBlock) -> io::Result<()> {

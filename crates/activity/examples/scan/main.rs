@@ -1,10 +1,10 @@
 //! Measures snapshots on a made-up account: `scripts/bench scan` runs it.
 //!
 //! ```text
-//! scan [ENTRIES] [FOLDER]     10,000,000 entries, blocks and runs in a new folder of the temporary one
+//! scan [ENTRIES] [FOLDER]     10,000,000 entries; blocks and runs in a new folder of this or the temporary one
 //! ```
 //!
-//! Prints a table of figures, and fails when what the second scan tells is not exactly what happened. Times are of
+//! Prints a table of figures, each step in a process of its own, and fails when what the second scan tells is not exactly what happened. Times are of
 //! one thread, on the processor; making up the listing is not counted, reading and writing blocks is.
 #![expect(
     clippy::disallowed_methods,
@@ -22,6 +22,7 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use machine::{Bar, Disk, Watch, forget_peak, peak};
 use tramontane_activity::snapshot::{
@@ -83,36 +84,55 @@ struct Bench {
     entries: u64,
 }
 
+/// What is measured, each in a process of its own, so that none has the memory of another.
+const STEPS: &[&str] = &["first", "same", "second", "overlay", "lookups", "sorting", "matching"];
+
 fn main() -> Done {
     let mut arguments = std::env::args().skip(1);
-    let entries: u64 =
-        arguments.next().map_or(Ok(10_000_000), |text| text.replace(',', "").parse())?;
+    let entries = arguments.next().unwrap_or_else(|| "10000000".to_owned()).replace(',', "");
     let place = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
+    if let Some(step) = arguments.next() {
+        return measure(entries.parse()?, &place, &step);
+    }
     let place = place.join(format!("tramontane-scan-{}", std::process::id()));
     fs::create_dir_all(&place)?;
-    let outcome = measure(entries, &place);
-    fs::remove_dir_all(&place)?;
-    outcome
-}
-
-fn measure(entries: u64, place: &Path) -> Done {
-    let tops = (entries / TOP_ENTRIES).max(2);
-    let tree = Tree { tops };
-    let entries = tops * TOP_ENTRIES;
-    let mut bench = Bench { tree, disk: Disk::new(place)?, place: place.to_owned(), entries };
     println!("| what | entries/s of processor time | on the clock | resident at most | |");
     println!("| --- | --- | --- | --- | --- |");
-    let first = bench.first_scan()?;
-    bench.same_again(&first)?;
-    let second = bench.second_scan(&first)?;
-    bench.overlay(&second)?;
-    bench.look_up(&first)?;
-    bench.sorted(&first)?;
-    bench.matcher()
+    let failed = STEPS.iter().find(|step| {
+        let mut command = Command::new(std::env::current_exe().unwrap_or_default());
+        let status = command.arg(&entries).arg(&place).arg(step).status();
+        !status.is_ok_and(|status| status.success())
+    });
+    fs::remove_dir_all(&place)?;
+    failed.map_or(Ok(()), |step| Err(format!("the step `{step}` failed").into()))
+}
+
+fn measure(entries: u64, place: &Path, step: &str) -> Done {
+    let tops = (entries / TOP_ENTRIES).max(2);
+    let (tree, disk) = (Tree { tops }, Disk::open(place)?);
+    let mut bench = Bench { tree, disk, place: place.to_owned(), entries: tops * TOP_ENTRIES };
+    let load = |name| -> Done<Manifest> { Ok(Manifest::decode(&fs::read(place.join(name))?)?) };
+    let save = |name, manifest: &Manifest| -> Done {
+        Ok(fs::write(place.join(name), manifest.encode()?)?)
+    };
+    match step {
+        "first" => save("manifest-1", &bench.first_scan()?)?,
+        "same" => bench.same_again(&load("manifest-1")?)?,
+        "second" => save("manifest-2", &bench.second_scan(&load("manifest-1")?)?)?,
+        "overlay" => bench.overlay(&load("manifest-2")?)?,
+        "lookups" => bench.look_up(&load("manifest-1")?)?,
+        "sorting" => bench.sorted(&load("manifest-1")?)?,
+        "matching" => bench.matcher()?,
+        _ => return Err(format!("no step `{step}`").into()),
+    }
+    Ok(bench.disk.close(place)?)
 }
 
 fn row(what: &str, count: u64, watch: &Watch, note: &str) {
-    let rate = |seconds: f64| format!("{:.2} M", count as f64 / seconds / 1e6);
+    let rate = |seconds: f64| match count as f64 / seconds {
+        rate if rate < 1e6 => format!("{:.0} k", rate / 1e3),
+        rate => format!("{:.2} M", rate / 1e6),
+    };
     let (processor, clock) = (watch.processor.as_secs_f64(), watch.clock.as_secs_f64());
     println!("| {what} | {} | {} | {:.1} MiB | {note} |", rate(processor), rate(clock), peak());
 }
@@ -410,14 +430,10 @@ impl Bench {
             watch.stop();
             bar.at(top + 1);
         }
-        let bytes = state.overlay().encode()?.len();
         let (cached, digest) = (state.cached_bytes() >> 20, state.digest());
-        let share = |bytes: usize| bytes as f64 / changes as f64;
-        let note = format!(
-            "{:.1} B each in pieces of 100, {:.1} B in one; {cached} MiB of blocks in memory",
-            share(pieces),
-            share(bytes)
-        );
+        let each = pieces as f64 / changes as f64;
+        let note =
+            format!("stored in pieces of 100, {each:.1} B each; {cached} MiB of blocks in memory");
         row("changes into an overlay", changes, &watch, &note);
         forget_peak();
         merging.start();

@@ -88,13 +88,13 @@ impl Overlay {
         self.entries.is_empty()
     }
 
-    /// Whether it is time to merge it into a generation of so many records: beyond 1,024 entries and 2 %, or
-    /// half way to a bound.
+    /// Whether it is time to merge it into a generation of so many records: beyond 1,024 entries and 1 %, beyond
+    /// 100,000 (which take some 20 MB of memory), or half way to the bound of bytes.
     #[must_use]
     pub fn is_due(&self, count: u64) -> bool {
         let entries = self.len() as u64;
-        (entries > 1024 && entries > count / 50)
-            || self.len() > OVERLAY_ENTRIES / 2
+        (entries > 1024 && entries > count / 100)
+            || entries > 100_000
             || self.bytes > OVERLAY_BYTES / 2
     }
 

@@ -1,9 +1,13 @@
 //! Overlays: stored in pieces, put together, merged.
 
 use proptest::prelude::*;
-use tramontane_activity::snapshot::{Error, KeyOrder, Manifest, Merge, Overlay, Record, State};
+use tramontane_activity::snapshot::{
+    Error, KeyOrder, Manifest, Merge, Overlay, Record, State, diff,
+};
 
-use crate::listing::{Numbers, Store, ask, build, large, orders, path, record, records, sorted};
+use crate::listing::{
+    Heard, Numbers, Store, ask, build, large, orders, path, record, records, sorted,
+};
 
 /// The next generation, how many blocks were read for it, and what was written.
 fn merge(base: &Manifest, overlay: Overlay, store: &Store) -> (Manifest, usize, Store) {
@@ -130,11 +134,16 @@ fn a_change_that_is_taken_back_costs_no_block() {
 #[test]
 fn it_is_due_when_it_outgrows_its_generation() {
     let mut overlay = Overlay::new(KeyOrder::Bytes);
-    for index in 0..1100_u32 {
-        overlay.set(&index.to_be_bytes(), Some(Record::default().borrowed()), None).unwrap();
-    }
-    assert!(overlay.is_due(1000));
-    assert!(!overlay.is_due(1_000_000));
+    let mut grow = |to: u32| {
+        for index in 0..to {
+            overlay.set(&index.to_be_bytes(), Some(Record::default().borrowed()), None).unwrap();
+        }
+        overlay.clone()
+    };
+    assert!(!grow(1024).is_due(1000));
+    assert!(grow(1100).is_due(1000) && grow(1100).is_due(109_000));
+    assert!(!grow(1100).is_due(1_000_000));
+    assert!(!grow(100_000).is_due(100_000_000) && grow(100_001).is_due(100_000_000));
 }
 
 #[test]
@@ -148,4 +157,64 @@ fn a_change_during_a_merge_is_not_lost() {
     ask(&mut state, &store, |state| state.remove(&old[10].key));
     assert!(matches!(state.merged(next), Err(Error::Stale)));
     assert_eq!(state.get(&old[10].key).unwrap(), None);
+}
+
+/// The records where blocks end are the ones that matter most: without one, or with one more behind it, a block
+/// runs on into the next.
+#[test]
+fn cuts_that_go_and_records_behind_them_give_what_would_be_built_afresh() {
+    let order = KeyOrder::Components;
+    let old = records(order, 12_000, 11);
+    let mut store = Store::new();
+    let base = build(order, &old, &mut store);
+    let mut ran_on = 0;
+    for block in &base.blocks()[1..] {
+        let first = old.iter().position(|record| *record.key == *block.first).unwrap();
+        let last = &old[first - 1];
+        let behind = Record { key: order.successor(&last.key), ..Record::default() };
+        assert!(order.compare(&behind.key, &block.first).is_lt());
+        let mut without = old.clone();
+        without.remove(first - 1);
+        let mut with = old.clone();
+        with.insert(first, behind.clone());
+        for (new, key, now) in
+            [(without, &last.key, None), (with, &behind.key, Some(behind.borrowed()))]
+        {
+            let expected = build(order, &new, &mut Store::new());
+            let mut state = State::new(base.clone(), Overlay::new(order), 0).unwrap();
+            ask(&mut state, &store, |state| match now {
+                Some(record) => state.upsert(record),
+                None => state.remove(key),
+            });
+            let (next, read, _) = merge(&base, state.overlay().clone(), &store);
+            assert_eq!(next, expected);
+            ran_on += usize::from(read > 1);
+            let mut heard = Heard::default();
+            let (next, totals) = diff(&base, &store, new.iter(), &mut heard).unwrap();
+            assert_eq!(next, expected);
+            assert!(heard.blocks.keys().all(|id| !store.contains_key(id)));
+            assert_eq!(heard.blocks.len() as u64, totals.written);
+        }
+    }
+    assert!(ran_on > base.blocks().len() / 2, "{ran_on}");
+}
+
+#[test]
+fn a_block_that_comes_before_all_others_shifts_none() {
+    let order = KeyOrder::Bytes;
+    let old = records(order, 5000, 12);
+    let mut store = Store::new();
+    let base = build(order, &old, &mut store);
+    // As many as the smallest block has, before the first key, and the last of them is one to cut at.
+    let number = |number: u64| Record { key: number.to_be_bytes().to_vec(), ..Record::default() };
+    let mut new: Vec<_> = (0..255).map(number).collect();
+    let cut =
+        (255..).find(|n: &u64| xxhash_rust::xxh3::xxh3_64(&n.to_be_bytes()).is_multiple_of(1024));
+    new.push(number(cut.unwrap()));
+    new.extend(old);
+    let mut heard = Heard::default();
+    let (next, totals) = diff(&base, &store, new.iter(), &mut heard).unwrap();
+    assert_eq!((totals.removed, totals.written), (0, 1));
+    assert_eq!(totals.reused as usize, base.blocks().len());
+    assert_eq!(next, build(order, &new, &mut Store::new()));
 }
