@@ -2,11 +2,15 @@
 
 mod abilities;
 mod api;
+mod changes;
 mod fault;
+#[cfg(test)]
+mod fuzz;
 mod id;
 mod item;
 mod moves;
 mod names;
+mod push;
 mod read;
 mod search;
 mod sessions;
@@ -24,7 +28,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tramontane_connector::oauth::ServiceToken;
 use tramontane_connector::{
-    Account, AsUser, Bases, Category, ClientAuth, Connector, Credential, Cx, Descriptor, Error,
+    Account, AsUser, Bases, Category, Changes, ClientAuth, Connector, Credential, Cx, Descriptor, Error,
     Field, Identity, OAuth, RefreshRules, Result, ScopeSet, ServiceAccount, Settings, Storage,
     Team,
 };
@@ -275,6 +279,10 @@ impl Connector for Graph {
     }
 
     fn storage(&self) -> Option<Arc<dyn Storage>> {
+        Some(self.storage.clone())
+    }
+
+    fn changes(&self) -> Option<Arc<dyn Changes>> {
         Some(self.storage.clone())
     }
 
