@@ -180,7 +180,7 @@ impl Google {
         for channel in state.channels.values_mut().filter(|channel| now < channel.expires) {
             match (&channel.watched, &change.target) {
                 (Watched::Changes { drive: Some(drive) }, _)
-                    if change.drive.as_ref() == Some(drive) =>
+                    if change.is_of(drive) =>
                 {
                     send(self, channel, "change", "");
                 }
