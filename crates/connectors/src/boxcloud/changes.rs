@@ -103,8 +103,7 @@ struct Me {
 impl Client<'_> {
     /// `stream_type=changes`: what may change the tree of files.
     async fn events(&self, position: &str, limit: &str) -> Result<Page> {
-        let query =
-            [("stream_type", "changes"), ("stream_position", position), ("limit", limit)];
+        let query = [("stream_type", "changes"), ("stream_position", position), ("limit", limit)];
         let url = self.api(&["events"], &query)?;
         let page = self.json(self.request("events", Method::GET, url)).await;
         page.map_err(|error| forgotten(error, position != "now"))
@@ -149,12 +148,11 @@ impl Client<'_> {
     /// Waits for the word of a real-time server.
     async fn realtime(&self) -> Result<bool> {
         let url = self.api(&["events"], &[])?;
-        let servers: Servers =
-            self.json(self.request("realtime", Method::OPTIONS, url)).await?;
+        let servers: Servers = self.json(self.request("realtime", Method::OPTIONS, url)).await?;
         let server = servers.entries.into_iter().next();
-        let url = server
-            .and_then(|server| Url::parse(&server.url).ok())
-            .ok_or_else(|| Error::new(Kind::Broken, "Box does not say where to wait for events."))?;
+        let url = server.and_then(|server| Url::parse(&server.url).ok()).ok_or_else(|| {
+            Error::new(Kind::Broken, "Box does not say where to wait for events.")
+        })?;
         // The address is of another host, and carries its own right.
         let mut request = Request::new("wait", Method::GET, url);
         request.signed = false;
@@ -193,7 +191,12 @@ impl Changes for BoxStorage {
         if !cursor.walk.is_over() {
             let found = cursor.walk.step(&client).await?;
             let changes = found.into_iter().map(listed).collect();
-            return Ok(ChangePage { changes, next: cursor.write()?, more: true, collections: false });
+            return Ok(ChangePage {
+                changes,
+                next: cursor.write()?,
+                more: true,
+                collections: false,
+            });
         }
         let page = client.events(&cursor.position, PAGE).await?;
         // Worth storing even when nothing came with it.

@@ -116,9 +116,7 @@ fn read(event: Event, raw: bool) -> Option<Told> {
         false => Some(item::entry(source, raw).ok()?),
     };
     let entry = match (entry, word.as_str()) {
-        (Some(entry), "ITEM_TRASH") if entry.trashed.is_none() => {
-            Some(in_the_trash(entry))
-        }
+        (Some(entry), "ITEM_TRASH") if entry.trashed.is_none() => Some(in_the_trash(entry)),
         (entry, _) => entry,
     };
     let moves = matches!(word.as_str(), "ITEM_MOVE" | "ITEM_COPY" | "ITEM_UNDELETE_VIA_TRASH");
@@ -203,7 +201,10 @@ mod tests {
 
     #[test]
     fn doubled_and_disordered_events_end_in_the_latest_state() {
-        let (a, b) = (event("e1", "ITEM_UPLOAD", file("0", "a")), event("e2", "ITEM_RENAME", file("1", "b")));
+        let (a, b) = (
+            event("e1", "ITEM_UPLOAD", file("0", "a")),
+            event("e2", "ITEM_RENAME", file("1", "b")),
+        );
         assert_eq!(names(vec![a.clone(), b.clone(), a.clone()]), ["b"]);
         assert_eq!(names(vec![b.clone(), a.clone(), b.clone()]), ["b"]);
         let mut bin = file("2", "b");
@@ -216,7 +217,8 @@ mod tests {
 
     #[test]
     fn an_event_tells_when_who_and_what() {
-        let change = told(vec![event("e", "ITEM_COPY", file("0", "a"))], false).remove(0).change(None);
+        let change =
+            told(vec![event("e", "ITEM_COPY", file("0", "a"))], false).remove(0).change(None);
         assert_eq!(change.at, Timestamp::parse("2026-01-02T11:04:05Z"));
         assert_eq!(change.by.unwrap().name.as_deref(), Some("Ann"));
         assert_eq!(change.hint, Some(Hint::Copied));
@@ -228,7 +230,8 @@ mod tests {
     #[test]
     fn what_events_do_not_show_is_looked_at() {
         let hidden = json!({"type": "folder", "id": "9", "name": "f", "parent": null});
-        let collab = json!({"type": "collaboration", "id": "5", "item": {"type": "folder", "id": "9"}});
+        let collab =
+            json!({"type": "collaboration", "id": "5", "item": {"type": "folder", "id": "9"}});
         for (word, source) in [("ITEM_MOVE", hidden), ("COLLAB_ADD_COLLABORATOR", collab)] {
             let one = told(vec![event("e", word, source)], false).remove(0);
             assert!(one.must_be_looked_at(), "{word}");

@@ -34,8 +34,8 @@ use tramontane_connector::oauth::{
     ClientAuth, OAuth, RefreshRules, SUBJECT, ScopeSet, ServiceAccount, ServiceToken,
 };
 use tramontane_connector::{
-    Account, AsUser, Bases, Category, Changes, Connector, Cx, Descriptor, Error, Identity, Kind, Result,
-    Storage, Team,
+    Account, AsUser, Bases, Category, Changes, Connector, Cx, Descriptor, Error, Identity, Kind,
+    Result, Storage, Team,
 };
 use url::Url;
 

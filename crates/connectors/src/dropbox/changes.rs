@@ -94,8 +94,7 @@ struct Folders<'a> {
 impl Folders<'_> {
     fn forget(&mut self, gone: &str) {
         self.known.retain(|path, _| {
-            path.strip_prefix(gone)
-                .is_none_or(|rest| !rest.is_empty() && !rest.starts_with('/'))
+            path.strip_prefix(gone).is_none_or(|rest| !rest.is_empty() && !rest.starts_with('/'))
         });
     }
 
@@ -127,7 +126,12 @@ fn there(found: Metadata, parent: Option<Parent>) -> Result<Change> {
     let (at, _) = found.content();
     let entry = found.entry(parent)?;
     let by = entry.last_modifier.clone();
-    Ok(Change { seen: Seen::There { entry: Box::new(entry), key, sharing: None }, at, by, hint: None })
+    Ok(Change {
+        seen: Seen::There { entry: Box::new(entry), key, sharing: None },
+        at,
+        by,
+        hint: None,
+    })
 }
 
 fn gone(found: &Metadata) -> Change {

@@ -31,8 +31,8 @@ use serde_json::Value;
 use tramontane_connector::error::Kind;
 use tramontane_connector::http::Request;
 use tramontane_connector::{
-    Account, AsUser, Bases, Category, Changes, ClientAuth, Connector, Cx, Descriptor, Error, Identity,
-    OAuth, RefreshRules, Result, ScopeSet, Settings, Storage, Team,
+    Account, AsUser, Bases, Category, Changes, ClientAuth, Connector, Cx, Descriptor, Error,
+    Identity, OAuth, RefreshRules, Result, ScopeSet, Settings, Storage, Team,
 };
 use url::Url;
 

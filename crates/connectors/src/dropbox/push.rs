@@ -80,7 +80,8 @@ impl Push for DropboxStorage {
         let message: Message = serde_json::from_slice(&request.body)
             .map_err(|cause| Error::invalid("The push cannot be read.").because(cause))?;
         let members = message.list_folder.teams.into_values().flatten();
-        let users: BTreeSet<String> = message.list_folder.accounts.into_iter().chain(members).collect();
+        let users: BTreeSet<String> =
+            message.list_folder.accounts.into_iter().chain(members).collect();
         let users = users.into_iter().filter(|user| !user.is_empty() && user.len() <= MAX_USER);
         Ok(Received::Nudges(users.map(Nudge::User).collect()))
     }
@@ -97,7 +98,12 @@ mod tests {
     use super::super::api::Hosts;
     use super::*;
 
-    fn receive(query: &str, signature: Option<&str>, body: &str, keys: &[&str]) -> Result<Received> {
+    fn receive(
+        query: &str,
+        signature: Option<&str>,
+        body: &str,
+        keys: &[&str],
+    ) -> Result<Received> {
         let storage = DropboxStorage::new(Arc::new(Hosts::of(&Bases::default()).unwrap()));
         let mut headers = http::HeaderMap::new();
         if let Some(signature) = signature {
@@ -160,7 +166,13 @@ mod tests {
     #[test]
     fn signed_nonsense_is_invalid() {
         // From `printf '[]x' | openssl dgst -sha256 -hmac app-secret`.
-        let refused = receive("", Some("8c095b40cecf7c3d7cdd859ddf307365278019e27c13cc87866e38ee0d63ac57"), "[]x", &["app-secret"]).unwrap_err();
+        let refused = receive(
+            "",
+            Some("8c095b40cecf7c3d7cdd859ddf307365278019e27c13cc87866e38ee0d63ac57"),
+            "[]x",
+            &["app-secret"],
+        )
+        .unwrap_err();
         assert_eq!(refused.kind, Kind::Invalid);
     }
 }

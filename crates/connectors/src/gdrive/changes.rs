@@ -128,7 +128,10 @@ pub(super) fn drive_of(of: &Collection) -> Result<Option<&str>> {
 }
 
 /// What every call about a log says: which one, and that shared drives are understood.
-pub(super) fn log_query<'a>(drive: Option<&'a str>, token: Option<&'a str>) -> Vec<(&'a str, &'a str)> {
+pub(super) fn log_query<'a>(
+    drive: Option<&'a str>,
+    token: Option<&'a str>,
+) -> Vec<(&'a str, &'a str)> {
     let mut query = vec![("supportsAllDrives", "true")];
     query.extend(drive.map(|drive| ("driveId", drive)));
     if let Some(token) = token {
@@ -219,8 +222,7 @@ impl Changes for DriveStorage {
         }
         let client = self.client(cx);
         let url = client.url(&["changes", "startPageToken"], &log_query(drive_of(of)?, None))?;
-        let start: Start =
-            client.json(Request::new("changes_start", Method::GET, url)).await?;
+        let start: Start = client.json(Request::new("changes_start", Method::GET, url)).await?;
         Ok(start.start_page_token)
     }
 
@@ -329,6 +331,9 @@ mod tests {
         assert_ne!(two, of(json!({"permissionIds": ["1"], "shared": true})));
         assert_eq!(of(json!({"shared": true})), None);
         // Kept in databases: the same in every release.
-        assert_eq!(of(json!({"permissionIds": [], "shared": false})).unwrap(), 0x6e34_0b9c_ffb3_7a98);
+        assert_eq!(
+            of(json!({"permissionIds": [], "shared": false})).unwrap(),
+            0x6e34_0b9c_ffb3_7a98
+        );
     }
 }

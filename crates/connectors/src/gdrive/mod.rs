@@ -37,8 +37,8 @@ use http::Method;
 use serde::Deserialize;
 use tramontane_connector::http::Request;
 use tramontane_connector::{
-    Account, AsUser, Bases, Category, Changes, ClientAuth, Connector, Cx, Descriptor, Error, Identity, Kind,
-    OAuth, RefreshRules, Result, ScopeSet, ServiceAccount, Storage, Team,
+    Account, AsUser, Bases, Category, Changes, ClientAuth, Connector, Cx, Descriptor, Error,
+    Identity, Kind, OAuth, RefreshRules, Result, ScopeSet, ServiceAccount, Storage, Team,
 };
 use url::Url;
 

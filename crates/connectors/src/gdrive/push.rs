@@ -88,7 +88,10 @@ impl Push for DriveStorage {
         let known = keys.token.as_ref().map(|token| token.expose_secret()).unwrap_or_default();
         let is_ours = !known.is_empty() && bool::from(known.as_bytes().ct_eq(shown));
         if !is_ours {
-            return Err(Error::new(Kind::Credential, "The push does not show the channel's token."));
+            return Err(Error::new(
+                Kind::Credential,
+                "The push does not show the channel's token.",
+            ));
         }
         match request.headers.get(STATE).map(|value| value.as_bytes()) {
             // The greeting: the channel is there.
@@ -121,7 +124,8 @@ mod tests {
             body: bytes::Bytes::new(),
             now: Timestamp::from_seconds(0),
         };
-        let keys = PushKeys { token: token.map(Into::into), signing: vec!["398348u3tu83ut8uu38".into()] };
+        let keys =
+            PushKeys { token: token.map(Into::into), signing: vec!["398348u3tu83ut8uu38".into()] };
         storage.receive(&request, &keys)
     }
 
@@ -130,7 +134,8 @@ mod tests {
     #[test]
     fn a_message_with_the_token_is_a_nudge_and_a_greeting_is_none() {
         let known = Some(SHOWN.1);
-        let state = |word| [SHOWN, ("X-Goog-Resource-State", word), ("X-Goog-Message-Number", "10")];
+        let state =
+            |word| [SHOWN, ("X-Goog-Resource-State", word), ("X-Goog-Message-Number", "10")];
         let nudges = |all: Vec<Nudge>| Received::Nudges(all);
         assert_eq!(receive(&state("change"), known).unwrap(), nudges(vec![Nudge::Channel]));
         assert_eq!(receive(&state("sync"), known).unwrap(), nudges(vec![]));

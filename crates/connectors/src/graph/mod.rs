@@ -28,9 +28,9 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tramontane_connector::oauth::ServiceToken;
 use tramontane_connector::{
-    Account, AsUser, Bases, Category, Changes, ClientAuth, Connector, Credential, Cx, Descriptor, Error,
-    Field, Identity, OAuth, RefreshRules, Result, ScopeSet, ServiceAccount, Settings, Storage,
-    Team,
+    Account, AsUser, Bases, Category, Changes, ClientAuth, Connector, Credential, Cx, Descriptor,
+    Error, Field, Identity, OAuth, RefreshRules, Result, ScopeSet, ServiceAccount, Settings,
+    Storage, Team,
 };
 use url::Url;
 

@@ -11,8 +11,8 @@ use http::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use subtle::ConstantTimeEq as _;
 use std::time::Duration;
+use subtle::ConstantTimeEq as _;
 use tramontane_connector::changes::Collection;
 use tramontane_connector::push::{
     Channel, Inbound, Nudge, Push, PushKeys, PushTarget, Reach, Received, Reply,
@@ -127,7 +127,8 @@ impl Push for GraphStorage {
             }));
         }
         let known = keys.token.as_ref().map(|token| token.expose_secret()).unwrap_or_default();
-        let refused = || Error::new(Kind::Credential, "The push does not show the channel's token.");
+        let refused =
+            || Error::new(Kind::Credential, "The push does not show the channel's token.");
         if known.is_empty() {
             return Err(refused());
         }
@@ -240,7 +241,10 @@ mod tests {
         let Received::Handshake(reply) = receive(query, "", None).unwrap() else {
             unreachable!("a validation token is a handshake")
         };
-        assert_eq!((reply.status, &*reply.body), (StatusCode::OK, &b"Validation: Testing <b>&"[..]));
+        assert_eq!(
+            (reply.status, &*reply.body),
+            (StatusCode::OK, &b"Validation: Testing <b>&"[..])
+        );
         assert!(reply.media_type.starts_with("text/plain"));
     }
 }

@@ -84,9 +84,8 @@ impl Call<'_> {
     /// Writes an event down and tells webhooks of it. Before a deletion, after anything else.
     pub(super) fn tell(&mut self, kind: &'static str, key: Key) {
         let Some(node) = self.store.nodes.get(&key) else { return };
-        let shown = |user| {
-            trashing(show::item(self.store, user, node, &Fields::Source), kind, node)
-        };
+        let shown =
+            |user| trashing(show::item(self.store, user, node, &Fields::Source), kind, node);
         let source = shown(self.me);
         let seen_by: BTreeMap<u64, Value> =
             watchers(self.store, key).into_iter().map(|user| (user, shown(user))).collect();

@@ -2,9 +2,7 @@
 
 use anyhow::{Context as _, bail, ensure};
 use tramontane_connector::changes::Collection;
-use tramontane_connector::{
-    Body, Conflict, Entry, EntryRef, Kind, Place, Storage, WriteOptions,
-};
+use tramontane_connector::{Body, Conflict, Entry, EntryRef, Kind, Place, Storage, WriteOptions};
 use tramontane_model::Op;
 
 use super::room::{Followed, Room, fails};
@@ -85,7 +83,12 @@ fn is_same(seen: &Entry, asked: &Entry) -> anyhow::Result<()> {
     if !seen.is_folder() {
         ensure!(seen.etag == asked.etag, "etag {:?}, not {:?}", seen.etag, asked.etag);
         ensure!(seen.hashes == asked.hashes, "hashes {:?}, not {:?}", seen.hashes, asked.hashes);
-        ensure!(seen.modified == asked.modified, "time {:?}, not {:?}", seen.modified, asked.modified);
+        ensure!(
+            seen.modified == asked.modified,
+            "time {:?}, not {:?}",
+            seen.modified,
+            asked.modified
+        );
     }
     ensure!(seen.trashed.is_none(), "in the trash");
     Ok(())
@@ -147,7 +150,10 @@ async fn what_comes_back_from_the_trash_shows(room: &Room) -> anyhow::Result<()>
     room.delete(&file.reference(), false).await?;
     feed.hides(&file.reference(), "a file was thrown away").await?;
     let told = feed.mirror.trashed.iter().find(|entry| entry.id == file.id);
-    ensure!(told.is_none_or(|entry| entry.trashed.is_some()), "told as if it were not in the trash");
+    ensure!(
+        told.is_none_or(|entry| entry.trashed.is_some()),
+        "told as if it were not in the trash"
+    );
     let trash = room.storage.trash().context("declared, but not there")?;
     let back = trash.restore(&room.cx, &file.reference(), None, Conflict::Fail).await?;
     feed.shows(&back, "a file came back").await
@@ -205,7 +211,8 @@ async fn what_changes_during_a_listing_is_not_lost(room: &Room) -> anyhow::Resul
     first.entries.iter().for_each(|change| mirror.apply(change));
     room.delete(&doomed.reference(), false).await?;
     let to = room.at("after.txt");
-    let renamed = room.storage.relocate(&room.cx, &renamed.reference(), &to, Conflict::Fail).await?;
+    let renamed =
+        room.storage.relocate(&room.cx, &renamed.reference(), &to, Conflict::Fail).await?;
     let made = room.put("made.txt", "x").await?;
     let last = match first.next {
         Some(next) => mirror.list(changes, &room.cx, of, Some(next)).await?.0,

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use futures::stream;
 use tramontane_connector::storage::{ByteRange, DeleteOptions, ReadOptions};
 use tramontane_connector::{
-    Body, Changes, Collection, Cx, Entry, EntryKind, EntryRef, Error, Kind, Place, Semantics, Storage, WriteOptions,
+    Body, Changes, Collection, Cx, Entry, EntryKind, EntryRef, Error, Kind, Place, Semantics,
+    Storage, WriteOptions,
 };
 use tramontane_fill::{Filled, Placed, Policy};
 use tramontane_model::{NativeId, Op, Ops, PageRequest};
