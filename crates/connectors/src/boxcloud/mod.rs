@@ -7,6 +7,7 @@ mod commit;
 mod events;
 mod fault;
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod fuzz;
 mod id;
 mod item;

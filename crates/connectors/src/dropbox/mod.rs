@@ -6,6 +6,7 @@ mod changes;
 mod entry;
 mod fault;
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod fuzz;
 mod listing;
 mod lookup;

@@ -10,6 +10,7 @@ mod changes;
 mod chunks;
 mod fault;
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod fuzz;
 mod ids;
 mod item;

@@ -5,6 +5,7 @@ mod api;
 mod changes;
 mod fault;
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod fuzz;
 mod id;
 mod item;
