@@ -25,8 +25,8 @@ use crate::push::Push;
 pub struct Collection {
     /// Names it among the account's collections and stays the same. Empty for the only one or the main one.
     pub id: String,
-    /// The folder that all of it lies below; the account's root for the main one. It may be among what is
-    /// listed, and so may the folders between it and the account's root.
+    /// The folder that all of it lies below; the account's root for the main one. Itself it is not told of,
+    /// nor is what lies above it.
     pub root: NativeId,
 }
 

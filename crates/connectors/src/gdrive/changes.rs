@@ -42,8 +42,6 @@ const FACTS: ChangeFacts = ChangeFacts {
     waits: false,
 };
 
-/// What is asked of a shared drive.
-const DRIVE: &str = "id,name,createdTime,capabilities(canAddChildren)";
 /// What the feed needs of a file beyond what an entry does.
 const MORE: &str = "permissionIds,shared,trashingUser(permissionId,displayName,emailAddress)";
 
@@ -67,8 +65,6 @@ struct Noted {
     time: Option<Timestamp>,
     file_id: Option<String>,
     file: Option<Value>,
-    drive_id: Option<String>,
-    drive: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +147,11 @@ impl Client<'_> {
     /// What a log says of a file. Whatever lies in another collection is gone from this one.
     async fn noted_file(&self, noted: Noted, drive: Option<&str>) -> Result<Option<Change>> {
         let Noted { file, file_id, removed, time, .. } = noted;
+        let top = self.root().await?;
+        // The top of a drive goes with the drive.
+        if file_id.as_deref().is_some_and(|id| id == &*top || Some(id) == drive) {
+            return Ok(None);
+        }
         let Some(file) = file.filter(|_| !removed) else {
             return file_id.map(|id| Ok(gone(id, time))).transpose();
         };
@@ -168,11 +169,13 @@ impl Client<'_> {
     ) -> Result<Option<Change>> {
         let more = More::of(&file);
         let item = self.item_from(file)?;
-        if item.drive_id.as_deref() != drive || item.is_unfinished() {
+        let root = self.root().await?;
+        let is_top = item.is_drive() || item.id == *root;
+        if item.drive_id.as_deref() != drive || item.is_unfinished() || is_top {
             return Ok(None);
         }
         let trashed = item.trashed;
-        let entry = self.entry(item).await?;
+        let entry = item.entry(&root);
         if trashed {
             let by = more.trashing_user.map(User::person).or_else(|| entry.last_modifier.clone());
             let seen =
@@ -235,7 +238,7 @@ impl Changes for DriveStorage {
         let file = if cx.raw { "*".to_owned() } else { format!("{FIELDS},{MORE}") };
         let fields = format!(
             "nextPageToken,newStartPageToken,changes(changeType,removed,time,fileId,driveId,\
-             drive({DRIVE}),file({file}))"
+             file({file}))"
         );
         let mut query = log_query(drive, Some(cursor));
         query.push(("fields", &fields));
@@ -243,20 +246,9 @@ impl Changes for DriveStorage {
         let log: Log = client.json(Request::new("changes_list", Method::GET, url)).await?;
         let mut page = ChangePage::default();
         for noted in log.changes {
-            if noted.change_type != "drive" {
-                page.changes.extend(client.noted_file(noted, drive).await?);
-                continue;
-            }
-            page.collections = true;
-            if drive.is_none() || noted.drive_id.as_deref() != drive {
-                continue;
-            }
-            match (noted.drive, noted.drive_id) {
-                (Some(told), _) if !noted.removed => {
-                    page.changes.push(there(client.drive_entry(told)?, noted.time));
-                }
-                (_, Some(id)) => page.changes.push(gone(id, noted.time)),
-                _ => {}
+            match noted.change_type.as_str() {
+                "drive" => page.collections = true,
+                _ => page.changes.extend(client.noted_file(noted, drive).await?),
             }
         }
         page.more = log.next_page_token.is_some();
@@ -265,23 +257,15 @@ impl Changes for DriveStorage {
         Ok(page)
     }
 
-    /// `files.list` over everything. The folders that are not Drive's come first, so that every file's folder
-    /// is known.
+    /// `files.list` over everything. The folders that are not Drive's come first, so that the folder of what
+    /// others shared is known.
     async fn listing(&self, cx: &Cx, of: &Collection, at: Option<&str>) -> Result<ListingPage> {
         let client = self.client(cx);
         let drive = drive_of(of)?;
         let mut page = ListingPage::default();
-        match (at, drive) {
-            (None, Some(id)) => {
-                let url = client.url(&["drives", id], &[("fields", DRIVE)])?;
-                let told = client.json(Request::new("drives_get", Method::GET, url)).await?;
-                page.entries.push(there(client.drive_entry(told)?, None));
-            }
-            (None, None) => {
-                let own = VIRTUAL.iter().map(|(id, name)| there(virtual_folder(id, name), None));
-                page.entries.extend(own);
-            }
-            (Some(_), _) => {}
+        if at.is_none() && drive.is_none() {
+            let own = VIRTUAL.iter().map(|(id, name)| there(virtual_folder(id, name), None));
+            page.entries.extend(own);
         }
         let fields = if cx.raw { "*".to_owned() } else { format!("{FIELDS},{MORE}") };
         let fields = format!("nextPageToken,files({fields})");

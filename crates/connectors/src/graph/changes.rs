@@ -104,7 +104,8 @@ impl Client<'_> {
         let mut changes = Vec::with_capacity(last.len());
         for (n, value) in items.into_iter().enumerate() {
             let item = Item::read(&value)?;
-            if last.get(&item.id) != Some(&n) {
+            // The root comes along with whatever changed below it.
+            if last.get(&item.id) != Some(&n) || item.is_root() {
                 continue;
             }
             let at = moment(&value);
@@ -214,21 +215,14 @@ impl Changes for GraphStorage {
     }
 
     /// A delta without a token "enumerates the hierarchy's current state"; only this is complete while others
-    /// write. A library comes with its site.
+    /// write.
     async fn listing(&self, cx: &Cx, of: &Collection, at: Option<&str>) -> Result<ListingPage> {
         let client = self.api.at(cx);
         let root = client.root_of(of)?;
-        let mut entries = Vec::new();
         let request = match at {
             Some(at) => client.next("delta", at)?,
             None => {
                 let path = format!("{}/delta?$top=1000", client.path(&root)?);
-                if let Id::DriveRoot(drive) = &root
-                    && let Some(site) = client.facts(drive).await?.site
-                    && !client.is_own_site(&site).await?
-                {
-                    entries.push(there(client.site(&site).await?, None, None));
-                }
                 client.request("delta", Method::GET, &path)?
             }
         };
@@ -237,7 +231,7 @@ impl Changes for GraphStorage {
         if delta.next.is_some() && delta.next.as_deref() == at {
             return Err(Error::new(Kind::Broken, "The service's feed does not come to an end."));
         }
-        entries.extend(client.observed(&root, delta.items).await?);
+        let entries = client.observed(&root, delta.items).await?;
         let cursor = delta.last.filter(|_| delta.next.is_none());
         Ok(ListingPage { entries, next: delta.next, cursor })
     }
