@@ -18,11 +18,15 @@ use crate::push::Push;
 
 /// A part of an account that the service follows with a cursor of its own: a user's files, a shared
 /// drive, a library.
+///
+/// What is seen is seen of one collection: what moves to another one is "gone" in the one and "there" in the
+/// other, with the same id or another, as the service has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Collection {
     /// Names it among the account's collections and stays the same. Empty for the only one or the main one.
     pub id: String,
-    /// The folder that all of it lies below; the account's root for the main one.
+    /// The folder that all of it lies below; the account's root for the main one. Itself it is not told of,
+    /// nor is what lies above it.
     pub root: NativeId,
 }
 
@@ -75,7 +79,8 @@ pub struct Change {
 pub enum Seen {
     /// The entry as it is now.
     There {
-        /// Its metadata.
+        /// Its metadata, its id and that of its folder as [`crate::Storage`] gives them. Where things are
+        /// [`KeyedBy::Path`] the folder may be left out, since the key tells it.
         entry: Box<Entry>,
         /// The key that "gone" will name, where it is not the entry's id: a lower-case path.
         key: Option<String>,
@@ -118,24 +123,23 @@ pub struct ChangePage {
 /// One page of the complete listing of a collection.
 #[derive(Clone, Debug, Default)]
 pub struct ListingPage {
-    /// As [`Seen::There`], in any order.
+    /// What is there, in any order. A service that tells of changes in between may name a thing more than
+    /// once, and as [`Seen::Gone`] at last: the last one counts.
     pub entries: Vec<Change>,
     /// Where to read on; `None` at the end.
     pub next: Option<String>,
     /// The cursor that stands at the end of a listing, for services whose listing is the beginning of their
-    /// feed.
+    /// feed: it goes on where this page ends. Not used, the one taken before the listing does as well.
     pub cursor: Option<String>,
 }
 
 /// How a long poll ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waited {
-    /// There is something to read.
-    Changed,
-    /// Nothing so far.
-    Quiet,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// Whether there is something to read.
+    pub changed: bool,
     /// The service asks not to wait again before this has passed.
-    BackOff(Duration),
+    pub back_off: Option<Duration>,
 }
 
 /// Changes of an account, by cursor.
@@ -151,14 +155,21 @@ pub trait Changes: Send + Sync {
     /// which does no harm; taken after, it would lose that.
     async fn latest(&self, cx: &Cx, of: &Collection) -> Result<String>;
 
-    /// What changed after a cursor. `CursorExpired` when the service has forgotten it: everything is listed
-    /// again and compared.
+    /// What changed after a cursor.
+    ///
+    /// # Errors
+    /// `CursorExpired` when the service has forgotten it, or it cannot be read: everything is listed again and
+    /// compared. `NotFound` or `Forbidden` when the account no longer has the collection.
     async fn changes(&self, cx: &Cx, of: &Collection, cursor: &str) -> Result<ChangePage>;
 
     /// One page of everything that is in the collection. `at` is `None` at first.
+    ///
+    /// # Errors
+    /// `CursorExpired` when `at` is forgotten: the listing starts again.
     async fn listing(&self, cx: &Cx, of: &Collection, at: Option<&str>) -> Result<ListingPage>;
 
-    /// Waits at the service until something changes, at most `within`.
+    /// Waits at the service until something changes after the cursor, at most `within`. Such calls take no
+    /// place among the others ([`crate::CallClass::Waiting`]): whoever makes them bounds their number.
     async fn wait(
         &self,
         _cx: &Cx,

@@ -23,6 +23,9 @@ pub enum CallClass {
     Interactive,
     /// A task, a scan, a poll.
     Background,
+    /// A call that waits at the service for something to happen. It takes no place at the gates, since it
+    /// is no work for anyone, and would keep those out that are.
+    Waiting,
 }
 
 impl CallClass {
@@ -32,6 +35,7 @@ impl CallClass {
         match self {
             Self::Interactive => "interactive",
             Self::Background => "background",
+            Self::Waiting => "waiting",
         }
     }
 }
@@ -150,6 +154,12 @@ impl Cx {
     #[must_use]
     pub fn background(&self, within: Duration) -> Self {
         Self { class: CallClass::Background, deadline: Instant::now() + within, ..self.clone() }
+    }
+
+    /// The same context for a call that waits at the service, at most so long.
+    #[must_use]
+    pub fn waiting(&self, within: Duration) -> Self {
+        Self { class: CallClass::Waiting, ..self.background(within) }
     }
 
     /// The same context for another account.

@@ -27,7 +27,7 @@ pub use abilities::{Abilities, Case, HashKind, Limits, NameRules, Semantics};
 pub use account::{Account, Credential, Settings};
 pub use body::Body;
 pub use changes::{
-    Change, ChangeFacts, ChangePage, Changes, Collection, KeyedBy, ListingPage, Seen,
+    Change, ChangeFacts, ChangePage, Changes, Collection, KeyedBy, ListingPage, Seen, Waited,
 };
 pub use connector::{Connector, Identity, Sign};
 pub use cx::{CallClass, Cx, Lent, Permit, Repeat};

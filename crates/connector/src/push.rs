@@ -115,7 +115,8 @@ pub enum Nudge {
     Channel,
     /// The channel itself wants attention: it was removed, or wants to be authorized again.
     Repair,
-    /// Everything of the user whose [`crate::Identity::id`] this is.
+    /// Everything of the user whose [`crate::Identity::id`] this is, or of the member of an organisation
+    /// with this id ([`crate::TeamUser::id`]).
     User(String),
 }
 
@@ -126,7 +127,7 @@ pub trait Push: Send + Sync {
     fn reach(&self) -> Reach;
 
     /// Asks for pushes. Called again with a new target before a channel runs out; for a while both are
-    /// live.
+    /// live. Services greet or probe the address before this returns: it must answer already.
     async fn subscribe(
         &self,
         _cx: &Cx,

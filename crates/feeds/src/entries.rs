@@ -69,6 +69,7 @@ fn there(entry: &Entry, parent: Option<String>, synced: i64) -> There {
         name: entry.name.clone(),
         path: entry.path.clone(),
         fingerprint: fingerprint(entry),
+        strong: is_strong(entry),
         sharing: None,
         old: entry.created.is_some_and(|made| made.micros() < synced + SKEW),
         entry: kept(entry),
@@ -108,6 +109,13 @@ pub fn fingerprint(entry: &Entry) -> u64 {
     }
     // 0 means that nothing is known.
     hash.digest().max(1)
+}
+
+/// Whether the fingerprint tells the content itself: a hash of it, or a strong etag.
+fn is_strong(entry: &Entry) -> bool {
+    let strong = entry.etag.as_ref().is_some_and(|etag| !etag.weak);
+    let hashed = entry.hashes != tramontane_connector::Hashes::default();
+    entry.kind == EntryKind::File && entry.size != Some(0) && (strong || hashed)
 }
 
 fn actor(person: &Person) -> Actor {

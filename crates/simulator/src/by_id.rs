@@ -34,6 +34,7 @@ impl ById {
                 name: node.name.clone(),
                 path: None,
                 fingerprint: if node.folder { 0 } else { node.version },
+                strong: true,
                 sharing: None,
                 old: self.made.get(id).is_some_and(|made| *made <= after),
                 entry: serde_json::Value::Null,

@@ -46,6 +46,7 @@ impl ByPath {
             name: node.name.clone(),
             path: Some(path.clone()),
             fingerprint: if node.folder { 0 } else { node.version },
+            strong: true,
             sharing: None,
             old: false,
             entry: serde_json::Value::Null,

@@ -40,6 +40,7 @@ impl Swept {
             name: node.name.clone(),
             path: None,
             fingerprint: self.fingerprint(id),
+            strong: false,
             sharing: None,
             old: false,
             entry: serde_json::Value::Null,

@@ -6,7 +6,9 @@ pub mod faulty;
 pub mod lent;
 pub mod masked;
 pub mod memory;
+pub mod mirror;
 pub mod prove;
 
 pub use lent::{Offline, account, context};
 pub use memory::Memory;
+pub use mirror::Mirror;

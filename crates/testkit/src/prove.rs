@@ -14,7 +14,7 @@ use tramontane_fill::{Filled, Spool};
 use tramontane_model::{AccountId, NativeId, Op, Ops, SystemClock};
 use tramontane_wire::{Guard, SystemLookup, Wire, WireConfig};
 
-use crate::conformance::{self, Ground, Report};
+use crate::conformance::{self, Followed, Ground, Report};
 use crate::masked::Masked;
 
 /// Suites with an operation masked that run at once.
@@ -142,6 +142,15 @@ impl Service {
         let storage = Arc::new(Filled::new(masked.clone(), self.spool.clone()));
         let cx = self.cx();
         let top = self.below.clone().unwrap_or_else(|| storage.root(&self.account));
+        let followed = match self.connector.changes().filter(|_| without == Ops::NONE) {
+            Some(changes) => {
+                let all = changes.collections(&cx).await.context("collections")?;
+                let of = all.into_iter().find(|one| one.root == top);
+                let of = of.with_context(|| format!("no collection below {top}"))?;
+                Some(Followed { changes, of })
+            }
+            None => None,
+        };
         let mut random = [0u8; 6];
         getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
         let name = format!("suite-{}", hex::encode(random));
@@ -149,7 +158,7 @@ impl Service {
         // With creating folders masked there is nothing to stand on; that is never done.
         let scratch = scratch.context("making the scratch folder")?;
         let only = std::env::var("TRAMONTANE_TEST_ONLY").ok();
-        let ground = Ground { storage, cx, scratch: scratch.id.clone(), slow, only };
+        let ground = Ground { storage, cx, scratch: scratch.id.clone(), followed, slow, only };
         let report = conformance::run(&ground).await?;
         let wrong = conformance::declared_as_it_is(&masked, &ground).await?;
         let all =

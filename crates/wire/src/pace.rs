@@ -46,7 +46,7 @@ impl Budget {
         // A quarter of the bucket is kept for callers that someone waits for.
         let needed = match class {
             CallClass::Interactive => 1.0,
-            CallClass::Background => (1.0 + burst / 4.0).min(burst),
+            CallClass::Background | CallClass::Waiting => (1.0 + burst / 4.0).min(burst),
         };
         if self.tokens >= needed {
             self.tokens -= 1.0;
@@ -76,7 +76,7 @@ pub struct Gate {
 /// A place held at a gate.
 #[derive(Debug)]
 pub struct Place {
-    _all: OwnedSemaphorePermit,
+    _all: Option<OwnedSemaphorePermit>,
     _background: Option<OwnedSemaphorePermit>,
 }
 
@@ -102,9 +102,12 @@ impl Gate {
     pub async fn enter(&self, class: CallClass, deadline: Instant) -> Result<Place, Error> {
         let background = match class {
             CallClass::Background => Some(held(&self.background, deadline).await?),
-            CallClass::Interactive => None,
+            CallClass::Interactive | CallClass::Waiting => None,
         };
-        let all = held(&self.all, deadline).await?;
+        let all = match class {
+            CallClass::Waiting => None,
+            _ => Some(held(&self.all, deadline).await?),
+        };
         loop {
             let now = Instant::now();
             let wait = self.budget().take(class, now);
@@ -161,6 +164,18 @@ mod tests {
         }
         assert!(gate.enter(CallClass::Background, soon()).await.is_err());
         assert!(gate.enter(CallClass::Interactive, soon()).await.is_ok());
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn long_polls_keep_nobody_out() -> Result<(), Error> {
+        let gate = Gate::new(1, None);
+        let waiting = gate.enter(CallClass::Waiting, soon()).await?;
+        let busy = gate.enter(CallClass::Interactive, soon()).await?;
+        drop(gate.enter(CallClass::Waiting, soon()).await?);
+        drop((waiting, busy));
+        gate.refused(Duration::from_secs(60));
+        assert!(gate.enter(CallClass::Waiting, soon()).await.is_err());
         Ok(())
     }
 

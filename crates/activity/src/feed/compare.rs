@@ -505,6 +505,7 @@ fn unknown(key: &str) -> Item {
         parent: None,
         name: String::new(),
         fingerprint: 0,
+        strong: false,
         sharing: 0,
         gone: true,
     }

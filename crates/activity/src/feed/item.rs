@@ -37,6 +37,8 @@ pub struct Item {
     pub name: String,
     /// Changes with the content, stays through moves. 0 for folders.
     pub fingerprint: u64,
+    /// Whether equal fingerprints mean the same content, wherever the two lie; never for empty files.
+    pub strong: bool,
     /// Changes with who may see it; 0 when the service does not tell.
     pub sharing: u64,
     /// It is in the trash: remembered so that its return is told from an addition.

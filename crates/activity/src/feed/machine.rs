@@ -488,9 +488,10 @@ impl Machine {
         let last = at.is_none();
         if !self.first {
             let by_path = self.rules.names_by_path;
-            self.shown.extend(entries.iter().map(|one| match &one.seen {
-                Seen::There(there) if by_path => hash(&there.id),
-                _ => hash(&one.key),
+            self.shown.extend(entries.iter().filter_map(|one| match &one.seen {
+                Seen::There(there) if by_path => Some(hash(&there.id)),
+                Seen::There(_) => Some(hash(&one.key)),
+                Seen::Gone { .. } | Seen::Whole => None,
             }));
         }
         let mut batch = self.held.take();

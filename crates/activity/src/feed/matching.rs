@@ -13,7 +13,7 @@ const SAME_FOLDER: usize = 80;
 type Touches = BTreeMap<String, Touched>;
 
 /// By likeness, only where there is no doubt: the same content under the same name elsewhere, or under
-/// another name in the same folder; folders by what came along in them.
+/// another name in the same folder, or, where the content tells, anywhere under any name; folders by what came along in them.
 pub(super) fn by_likeness(
     touched: &Touches,
     removed: &BTreeSet<String>,
@@ -22,6 +22,8 @@ pub(super) fn by_likeness(
     let mut likeness = Likeness::of(touched, removed, added);
     likeness.files(|_, name| name.to_owned());
     likeness.files(|parent, _| parent.map(str::to_owned));
+    likeness.strong = true;
+    likeness.files(|_, _| ());
     likeness.folders();
     likeness.found.into_iter().map(|(old, new)| Pair { old, new }).collect()
 }
@@ -31,6 +33,8 @@ struct Likeness<'a> {
     new: BTreeMap<&'a String, &'a There>,
     found: BTreeMap<String, String>,
     taken: BTreeSet<String>,
+    /// Only files whose content tells that they are the same.
+    strong: bool,
 }
 
 impl<'a> Likeness<'a> {
@@ -46,6 +50,7 @@ impl<'a> Likeness<'a> {
             new: new.collect(),
             found: BTreeMap::new(),
             taken: BTreeSet::new(),
+            strong: false,
         }
     }
 
@@ -59,13 +64,15 @@ impl<'a> Likeness<'a> {
     fn files<K: Ord>(&mut self, place: impl Fn(Option<&str>, &str) -> K) {
         let mut places: BTreeMap<(u64, K), (Vec<String>, Vec<String>)> = BTreeMap::new();
         for (key, item) in &self.old {
-            if item.kind == ItemKind::File && !self.found.contains_key(*key) {
+            let fits = item.kind == ItemKind::File && (item.strong || !self.strong);
+            if fits && !self.found.contains_key(*key) {
                 let at = place(item.parent.as_deref(), &item.name);
                 places.entry((item.fingerprint, at)).or_default().0.push((*key).clone());
             }
         }
         for (key, there) in &self.new {
-            if there.kind == ItemKind::File && !self.taken.contains(*key) {
+            let fits = there.kind == ItemKind::File && (there.strong || !self.strong);
+            if fits && !self.taken.contains(*key) {
                 let at = place(there.parent.as_deref(), &there.name);
                 places.entry((there.fingerprint, at)).or_default().1.push((*key).clone());
             }

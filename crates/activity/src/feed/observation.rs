@@ -33,6 +33,8 @@ pub struct There {
     pub path: Option<String>,
     /// Changes with the content, stays through moves. 0 for folders.
     pub fingerprint: u64,
+    /// Whether equal fingerprints mean the same content, wherever the two lie; never for empty files.
+    pub strong: bool,
     /// Changes with who may see it; `None` when this observation does not tell.
     pub sharing: Option<u64>,
     /// It existed long before it was seen: a folder that was shared, or moved into sight, whose contents are
@@ -85,6 +87,7 @@ impl There {
             parent: self.parent.clone(),
             name: self.name.clone(),
             fingerprint: self.fingerprint,
+            strong: self.strong,
             sharing: self.sharing.unwrap_or_else(|| before.map_or(0, |item| item.sharing)),
             gone: false,
         }

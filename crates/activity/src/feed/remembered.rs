@@ -179,7 +179,8 @@ fn listed(key: &str, item: &Item) -> Option<Vec<u8>> {
 
 fn flags(item: &Item) -> u8 {
     let folder = if item.kind == ItemKind::Folder { flag::FOLDER } else { 0 };
-    folder | if item.gone { GONE } else { 0 }
+    let strong = if item.strong { flag::STRONG } else { 0 };
+    folder | strong | if item.gone { GONE } else { 0 }
 }
 
 fn by_id(key: &str, item: &Item) -> Record {
@@ -204,6 +205,7 @@ fn from_id(key: &str, record: &Record) -> Result<Item, Error> {
         parent: Some(parent).filter(|parent| !parent.is_empty()),
         name,
         fingerprint: record.fingerprint,
+        strong: record.flags & flag::STRONG != 0,
         sharing: u64::from_le_bytes(*sharing),
         gone: record.flags & GONE != 0,
     })
@@ -230,6 +232,7 @@ fn from_path(key: &str, record: &Record) -> Item {
         parent: Some(parent.to_owned()),
         name: name.to_owned(),
         fingerprint: record.fingerprint,
+        strong: record.flags & flag::STRONG != 0,
         sharing: extra.map_or(0, |(sharing, _)| u64::from_le_bytes(*sharing)),
         gone: record.flags & GONE != 0,
     }
@@ -250,6 +253,7 @@ mod tests {
             parent: parent.map(str::to_owned),
             name: name.into(),
             fingerprint: if kind == ItemKind::File { 7 } else { 0 },
+            strong: true,
             sharing: 3,
             gone: false,
         }

@@ -359,6 +359,7 @@ fn still(item: &Item) -> There {
         name: item.name.clone(),
         path: None,
         fingerprint: item.fingerprint,
+        strong: item.strong,
         sharing: Some(item.sharing),
         old: false,
         entry: serde_json::Value::Null,

@@ -1,9 +1,14 @@
 //! Box: files and folders with ids of their own kinds, over the Box API 2.0.
 
 mod abilities;
+mod changes;
 mod client;
 mod commit;
+mod events;
 mod fault;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod fuzz;
 mod id;
 mod item;
 mod permissions;
@@ -17,6 +22,7 @@ mod tests;
 mod trash;
 mod upload;
 mod versions;
+mod walk;
 mod write;
 
 use std::sync::Arc;
@@ -29,8 +35,8 @@ use tramontane_connector::oauth::{
     ClientAuth, OAuth, RefreshRules, SUBJECT, ScopeSet, ServiceAccount, ServiceToken,
 };
 use tramontane_connector::{
-    Account, AsUser, Bases, Category, Connector, Cx, Descriptor, Error, Identity, Kind, Result,
-    Storage, Team,
+    Account, AsUser, Bases, Category, Changes, Connector, Cx, Descriptor, Error, Identity, Kind,
+    Result, Storage, Team,
 };
 use url::Url;
 
@@ -160,6 +166,10 @@ impl Connector for BoxCloud {
 
     fn storage(&self) -> Option<Arc<dyn Storage>> {
         Some(Arc::clone(&self.storage) as Arc<dyn Storage>)
+    }
+
+    fn changes(&self) -> Option<Arc<dyn Changes>> {
+        Some(Arc::clone(&self.storage) as Arc<dyn Changes>)
     }
 
     fn team(&self) -> Option<Arc<dyn Team>> {

@@ -87,7 +87,7 @@ impl Client<'_> {
         item::entry(value, self.cx.raw)
     }
 
-    async fn children(&self, folder: &Id, page: &PageRequest) -> Result<Page<Entry>> {
+    pub(super) async fn children(&self, folder: &Id, page: &PageRequest) -> Result<Page<Entry>> {
         let limit = page.limit.min(MAX_PAGE).to_string();
         let mut query = vec![("fields", FIELDS), ("limit", limit.as_str()), ("usemarker", "true")];
         if let Some(marker) = &page.cursor {

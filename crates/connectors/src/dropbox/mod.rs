@@ -2,13 +2,18 @@
 
 mod abilities;
 mod api;
+mod changes;
 mod entry;
 mod fault;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod fuzz;
 mod listing;
 mod lookup;
 mod permissions;
 mod place;
 mod properties;
+mod push;
 mod read;
 mod search;
 mod sessions;
@@ -27,8 +32,8 @@ use serde_json::Value;
 use tramontane_connector::error::Kind;
 use tramontane_connector::http::Request;
 use tramontane_connector::{
-    Account, AsUser, Bases, Category, ClientAuth, Connector, Cx, Descriptor, Error, Identity,
-    OAuth, RefreshRules, Result, ScopeSet, Settings, Storage, Team,
+    Account, AsUser, Bases, Category, Changes, ClientAuth, Connector, Cx, Descriptor, Error,
+    Identity, OAuth, RefreshRules, Result, ScopeSet, Settings, Storage, Team,
 };
 use url::Url;
 
@@ -193,6 +198,10 @@ impl Connector for Dropbox {
 
     fn storage(&self) -> Option<Arc<dyn Storage>> {
         Some(Arc::clone(&self.storage) as Arc<dyn Storage>)
+    }
+
+    fn changes(&self) -> Option<Arc<dyn Changes>> {
+        Some(Arc::clone(&self.storage) as Arc<dyn Changes>)
     }
 
     fn team(&self) -> Option<Arc<dyn Team>> {

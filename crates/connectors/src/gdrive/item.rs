@@ -37,7 +37,7 @@ pub(super) struct User {
 }
 
 impl User {
-    fn person(self) -> Person {
+    pub(super) fn person(self) -> Person {
         Person {
             id: self.permission_id.map(NativeId::new),
             name: self.display_name,

@@ -6,14 +6,19 @@
 
 mod abilities;
 mod api;
+mod changes;
 mod chunks;
 mod fault;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod fuzz;
 mod ids;
 mod item;
 mod list;
 mod permissions;
 mod place;
 mod properties;
+mod push;
 mod query;
 mod read;
 mod search;
@@ -33,8 +38,8 @@ use http::Method;
 use serde::Deserialize;
 use tramontane_connector::http::Request;
 use tramontane_connector::{
-    Account, AsUser, Bases, Category, ClientAuth, Connector, Cx, Descriptor, Error, Identity, Kind,
-    OAuth, RefreshRules, Result, ScopeSet, ServiceAccount, Storage, Team,
+    Account, AsUser, Bases, Category, Changes, ClientAuth, Connector, Cx, Descriptor, Error,
+    Identity, Kind, OAuth, RefreshRules, Result, ScopeSet, ServiceAccount, Storage, Team,
 };
 use url::Url;
 
@@ -177,6 +182,10 @@ impl Connector for Gdrive {
 
     fn storage(&self) -> Option<Arc<dyn Storage>> {
         Some(Arc::clone(&self.storage) as Arc<dyn Storage>)
+    }
+
+    fn changes(&self) -> Option<Arc<dyn Changes>> {
+        Some(Arc::clone(&self.storage) as Arc<dyn Changes>)
     }
 
     fn team(&self) -> Option<Arc<dyn Team>> {

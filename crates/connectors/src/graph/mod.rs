@@ -2,11 +2,16 @@
 
 mod abilities;
 mod api;
+mod changes;
 mod fault;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod fuzz;
 mod id;
 mod item;
 mod moves;
 mod names;
+mod push;
 mod read;
 mod search;
 mod sessions;
@@ -24,9 +29,9 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tramontane_connector::oauth::ServiceToken;
 use tramontane_connector::{
-    Account, AsUser, Bases, Category, ClientAuth, Connector, Credential, Cx, Descriptor, Error,
-    Field, Identity, OAuth, RefreshRules, Result, ScopeSet, ServiceAccount, Settings, Storage,
-    Team,
+    Account, AsUser, Bases, Category, Changes, ClientAuth, Connector, Credential, Cx, Descriptor,
+    Error, Field, Identity, OAuth, RefreshRules, Result, ScopeSet, ServiceAccount, Settings,
+    Storage, Team,
 };
 use url::Url;
 
@@ -275,6 +280,10 @@ impl Connector for Graph {
     }
 
     fn storage(&self) -> Option<Arc<dyn Storage>> {
+        Some(self.storage.clone())
+    }
+
+    fn changes(&self) -> Option<Arc<dyn Changes>> {
         Some(self.storage.clone())
     }
 

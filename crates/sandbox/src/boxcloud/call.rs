@@ -70,7 +70,9 @@ impl Call<'_> {
 
     /// `limit`, at most so many.
     pub(super) fn limit(&self, usual: usize, most: usize) -> Result<usize, Fault> {
-        Ok(self.number("limit")?.unwrap_or(usual).clamp(1, most))
+        let limit = self.number("limit")?.unwrap_or(usual).clamp(1, most);
+        let page = self.store.quirks.page;
+        Ok(if page == 0 { limit } else { limit.min(page) })
     }
 
     pub(super) fn offset(&self) -> Result<usize, Fault> {

@@ -2,7 +2,7 @@
 //!
 //! <https://developer.box.com/reference/get-events/>, <https://developer.box.com/reference/options-events/>
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use axum::extract::{Path, State};
@@ -32,10 +32,10 @@ struct Event {
     kind: &'static str,
     by: u64,
     at: Timestamp,
-    /// The item as it was then.
+    /// The item as whoever did it saw it then.
     source: Value,
-    /// Whoever could see it then.
-    seen_by: Vec<u64>,
+    /// The item as it was then for whoever could see it.
+    seen_by: BTreeMap<u64, Value>,
 }
 
 /// All events.
@@ -84,9 +84,11 @@ impl Call<'_> {
     /// Writes an event down and tells webhooks of it. Before a deletion, after anything else.
     pub(super) fn tell(&mut self, kind: &'static str, key: Key) {
         let Some(node) = self.store.nodes.get(&key) else { return };
-        let source = show::item(self.store, self.me, node, &Fields::Source);
-        let source = trashing(source, kind, node);
-        let seen_by = watchers(self.store, key);
+        let shown =
+            |user| trashing(show::item(self.store, user, node, &Fields::Source), kind, node);
+        let source = shown(self.me);
+        let seen_by: BTreeMap<u64, Value> =
+            watchers(self.store, key).into_iter().map(|user| (user, shown(user))).collect();
         let (by, at) = (self.me, self.store.now());
         let copies = match kind {
             // Only webhooks hear that something left the trash for good.
@@ -165,7 +167,7 @@ impl Call<'_> {
             let is_told = !admin || event.source.get("type").is_some_and(|kind| kind != "web_link");
             let fits = in_stream
                 && is_told
-                && (admin || event.seen_by.contains(&self.me))
+                && (admin || event.seen_by.contains_key(&self.me))
                 && since.is_none_or(|since| event.at >= since)
                 && until.is_none_or(|until| event.at < until)
                 && kinds.as_ref().is_none_or(|kinds| kinds.contains(&word));
@@ -187,7 +189,7 @@ impl Call<'_> {
             "type": "event", "event_id": event.id,
             "created_by": user_mini(self.store, event.by), "created_at": time(event.at),
             "recorded_at": time(event.at), "event_type": word,
-            "source": event.source,
+            "source": event.seen_by.get(&self.me).unwrap_or(&event.source),
         });
         if admin && let Some(members) = shown.as_object_mut() {
             let text = |name: &str| event.source.get(name).cloned().unwrap_or(Value::Null);
@@ -243,7 +245,7 @@ pub(super) async fn wait(
             .iter()
             .rev()
             .take_while(|event| event.position >= from)
-            .any(|event| event.seen_by.contains(&user))
+            .any(|event| event.seen_by.contains_key(&user))
     };
     let mut news = cloud.news.subscribe();
     let arrived = async {

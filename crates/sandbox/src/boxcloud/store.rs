@@ -56,6 +56,8 @@ pub(super) struct Quirks {
     pub(super) thumbnails_later: u32,
     /// Every event comes twice.
     pub(super) double_events: bool,
+    /// Pages hold no more than so many; 0: as many as were asked for.
+    pub(super) page: usize,
     /// The space of every account, in bytes.
     pub(super) space: Option<u64>,
 }

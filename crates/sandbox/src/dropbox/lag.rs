@@ -22,6 +22,8 @@ pub(super) struct Quirks {
     pub(super) search_lag: u32,
     /// `list_folder/continue`, `get_latest_cursor` and long polls see writes so many seconds later.
     pub(super) changes_lag: u32,
+    /// Pages of new cursors hold no more than so many; 0: as many as were asked for.
+    pub(super) page: usize,
 }
 
 /// What searches know: nodes by lower path.

@@ -94,6 +94,7 @@ fn begin(drive: &Drive, arg: &Value) -> Result<Cursor, Refusal> {
             )));
         }
     };
+    let limit = if drive.quirks.page == 0 { limit } else { limit.min(drive.quirks.page) };
     Ok(Cursor {
         person: drive.person.id.to_owned(),
         folder: lower(&path),

@@ -68,15 +68,21 @@ impl Google {
         state.seq += 1;
         let seq = state.seq;
         let told = audience.clone();
+        let mut left = BTreeSet::new();
         if let Some(old) = state.latest.insert(target.clone(), seq)
             && let Some(old) = state.log.remove(&old)
         {
             // Whoever has not read the old one must still hear of the thing.
             audience.extend(old.audience);
+            left.extend(old.left);
+            left.extend(old.drive);
+        }
+        if let Some(drive) = &drive {
+            left.remove(drive);
         }
         let now = self.now();
         state.index_later(&target, now);
-        let change = Change { target, at: now, drive, audience };
+        let change = Change { target, at: now, drive, left, audience };
         state.log.insert(seq, change.clone());
         self.push(state, &change, &told, how, what);
     }
@@ -110,6 +116,7 @@ pub(super) async fn list(Shared(google): Shared<Google>, call: Call) -> Answer<R
     call.reads()?;
     let size = call.page_size(100, 1_000)?;
     let state = google.state();
+    let size = state.quirks.page(size);
     let log = log_of(&state, &call)?;
     let from = page_token(&state, &call)?;
     let mut found = Vec::new();
@@ -145,7 +152,7 @@ pub(super) fn page_token(state: &State, call: &Call) -> Answer<u64> {
 /// One change as this caller sees it; `None` when it is not for them.
 fn render(state: &State, call: &Call, change: &Change, log: Option<&str>) -> Option<Value> {
     match log {
-        Some(drive) if change.drive.as_deref() != Some(drive) => return None,
+        Some(drive) if !change.is_of(drive) => return None,
         None if !change.audience.contains(call.person.id) => return None,
         _ => {}
     }
@@ -161,11 +168,15 @@ fn render(state: &State, call: &Call, change: &Change, log: Option<&str>) -> Opt
         "time": time(change.at),
     });
     let members = shown.as_object_mut()?;
+    // What moved out of a shared drive is gone from its log; "includeCorpusRemovals" shows it all the same.
+    let out = log.is_some() && change.drive.as_deref() != log;
     let (removed, key, id, object) = match &change.target {
         Target::File(id) => {
             let file = state.files.get(id);
             let seen = file.filter(|file| state.role(call.person, file, call.now).is_some());
-            (seen.is_none(), "fileId", id, seen.map(|file| ("file", state.render(file, call))))
+            let seen = seen.filter(|_| !out || call.flag("includeCorpusRemovals"));
+            let shown = seen.map(|file| ("file", state.render(file, call)));
+            (out || shown.is_none(), "fileId", id, shown)
         }
         Target::Drive(id) => {
             let seen = state.drive_for(call, id);

@@ -179,9 +179,7 @@ impl Google {
         let now = self.now();
         for channel in state.channels.values_mut().filter(|channel| now < channel.expires) {
             match (&channel.watched, &change.target) {
-                (Watched::Changes { drive: Some(drive) }, _)
-                    if change.drive.as_ref() == Some(drive) =>
-                {
+                (Watched::Changes { drive: Some(drive) }, _) if change.is_of(drive) => {
                     send(self, channel, "change", "");
                 }
                 (Watched::Changes { drive: None }, _) if told.contains(channel.person.id) => {

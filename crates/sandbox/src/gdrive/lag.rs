@@ -21,6 +21,15 @@ pub(super) struct Quirks {
     pub(super) children_too: bool,
     /// `changes.list` and `changes.getStartPageToken` see writes so many seconds later.
     pub(super) changes_lag: u32,
+    /// Pages of files and of changes hold no more than so many; 0: as many as were asked for.
+    pub(super) page: usize,
+}
+
+impl Quirks {
+    /// How much a page holds that so many were asked for.
+    pub(super) fn page(&self, asked: usize) -> usize {
+        if self.page == 0 { asked } else { asked.min(self.page) }
+    }
 }
 
 /// What one write left of a thing.

@@ -223,6 +223,7 @@ pub(super) async fn list(Shared(google): Shared<Google>, call: Call) -> Answer<R
     let after = call.text("pageToken").map(|token| read_token(token, &bound)).transpose()?;
     let mut state = google.state();
     state.index_due(call.now);
+    let size = state.quirks.page(size);
     if let Corpus::Drive(id) = corpus {
         let root = state.files.get(id).filter(|file| file.drive.as_deref() == Some(id));
         let member = root.and_then(|root| state.role(call.person, root, call.now));

@@ -180,6 +180,8 @@ pub(super) struct Change {
     pub(super) target: Target,
     pub(super) at: Timestamp,
     pub(super) drive: Option<String>,
+    /// The shared drives that it was in before.
+    pub(super) left: BTreeSet<String>,
     /// Everyone who could see it before or after.
     pub(super) audience: BTreeSet<&'static str>,
 }
@@ -239,6 +241,13 @@ pub(super) struct State {
     pub(super) index: Option<Box<super::lag::Index>>,
     /// Bytes of all files together.
     total: u64,
+}
+
+impl Change {
+    /// Whether a shared drive's log tells of it.
+    pub(super) fn is_of(&self, drive: &str) -> bool {
+        self.drive.as_deref() == Some(drive) || self.left.contains(drive)
+    }
 }
 
 impl State {

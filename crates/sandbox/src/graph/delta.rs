@@ -58,7 +58,7 @@ pub(super) fn delta(world: &World, call: &Call, at: &At, token: Option<&str>) ->
     if drive.flavour != Flavour::Personal && folder != drive.root {
         return Err(unsupported("Delta is only supported on the root of a drive"));
     }
-    let top = call.top(200)?;
+    let top = call.top(200)?.min(world.page.unwrap_or(usize::MAX));
     let Some(from) = from(drive, call, token)? else {
         return Ok(page(call, Vec::new(), None, &cursor(drive, drive.seq)));
     };

@@ -216,7 +216,7 @@ fn preauthenticated(face: &Face, call: &Call, kind: &str, token: &str) -> Respon
     finish(face, call, outcome)
 }
 
-/// What only a simulation can do: forgotten cursors, a search that lags behind, locked files, lifecycle
+/// What only a simulation can do: forgotten cursors, short pages, a search that lags behind, locked files, lifecycle
 /// events.
 fn control(face: &Face, call: &Call, words: &[&str]) -> Outcome {
     let body = call.json()?;
@@ -225,6 +225,10 @@ fn control(face: &Face, call: &Call, words: &[&str]) -> Outcome {
             for drive in face.world().drives.values_mut() {
                 drive.generation += 1;
             }
+        }
+        ["pages"] => {
+            let size = body.get("size").and_then(Value::as_u64);
+            face.world().page = size.and_then(|size| usize::try_from(size).ok());
         }
         ["search"] => {
             let lags = body.get("lags").and_then(Value::as_bool).unwrap_or(false);

@@ -89,6 +89,8 @@ pub(super) struct World {
     pub(super) subscriptions: BTreeMap<String, Subscription>,
     /// Drives that changed since subscribers were told.
     pub(super) dirty: BTreeSet<String>,
+    /// Pages of deltas hold no more than so many, when a test says so.
+    pub(super) page: Option<usize>,
     pub(super) secret: String,
     pub(super) dice: Dice,
 }
@@ -180,6 +182,7 @@ impl World {
             jobs: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            page: None,
             secret: dice.token("", 32),
             dice,
         }

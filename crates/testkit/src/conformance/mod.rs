@@ -5,6 +5,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "a panic fails the check that is to blame")]
 
+mod changes;
 mod folders;
 mod hostile;
 mod listing;
@@ -21,7 +22,7 @@ use tramontane_connector::{Cx, Storage};
 use tramontane_fill::Filled;
 use tramontane_model::{NativeId, Op, Ops};
 
-pub use room::Room;
+pub use room::{Followed, Room};
 
 /// One thing that must hold.
 pub struct Check {
@@ -56,7 +57,7 @@ macro_rules! suite {
 }
 pub(crate) use suite;
 
-/// Every check.
+/// Every check of files.
 pub fn checks() -> impl Iterator<Item = &'static Check> {
     let all = [
         reading::CHECKS,
@@ -114,6 +115,8 @@ pub struct Ground {
     pub cx: Cx,
     /// A folder that takes files and folders; every check makes its own in it.
     pub scratch: NativeId,
+    /// What tells of changes in it, for services that have cursors.
+    pub followed: Option<Followed>,
     /// Whether to run slow checks.
     pub slow: bool,
     /// Only checks whose name holds this.
@@ -139,7 +142,8 @@ impl Ground {
 pub async fn run(ground: &Ground) -> anyhow::Result<Report> {
     let supported = ground.supported();
     let mut report = Report::default();
-    for check in checks() {
+    let feeds = if ground.followed.is_some() { changes::CHECKS } else { &[] };
+    for check in checks().chain(feeds) {
         let wanted = ground.only.as_ref().is_none_or(|only| check.name.contains(only.as_str()));
         if !wanted || (check.slow && !ground.slow) {
             continue;

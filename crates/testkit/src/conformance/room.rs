@@ -7,7 +7,8 @@ use bytes::Bytes;
 use futures::stream;
 use tramontane_connector::storage::{ByteRange, DeleteOptions, ReadOptions};
 use tramontane_connector::{
-    Body, Cx, Entry, EntryKind, EntryRef, Error, Kind, Place, Semantics, Storage, WriteOptions,
+    Body, Changes, Collection, Cx, Entry, EntryKind, EntryRef, Error, Kind, Place, Semantics,
+    Storage, WriteOptions,
 };
 use tramontane_fill::{Filled, Placed, Policy};
 use tramontane_model::{NativeId, Op, Ops, PageRequest};
@@ -17,6 +18,15 @@ use super::Ground;
 /// The most that a check reads into memory, in bytes.
 const MOST: usize = 64 << 20;
 
+/// The collection that a ground is in, and what tells of it.
+#[derive(Clone)]
+pub struct Followed {
+    /// The account's changes.
+    pub changes: Arc<dyn Changes>,
+    /// The collection.
+    pub of: Collection,
+}
+
 /// A folder of a check's own.
 pub struct Room {
     /// The account's files.
@@ -25,6 +35,8 @@ pub struct Room {
     pub cx: Cx,
     /// The folder.
     pub folder: NativeId,
+    /// What tells of changes in it.
+    pub followed: Option<Followed>,
     supported: Ops,
 }
 
@@ -35,7 +47,8 @@ impl Room {
         let made = ground.storage.create_folder(&cx, &at).await;
         let folder = made.with_context(|| format!("the folder of check {name} cannot be made"))?;
         let supported = ground.supported();
-        Ok(Self { storage: Arc::clone(&ground.storage), cx, folder: folder.id, supported })
+        let (storage, followed) = (Arc::clone(&ground.storage), ground.followed.clone());
+        Ok(Self { storage, cx, folder: folder.id, followed, supported })
     }
 
     pub(super) async fn close(self) {
