@@ -185,3 +185,21 @@ pub trait Changes: Send + Sync {
         None
     }
 }
+
+/// What a watch heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Something changed in these folders: their paths below the root, without a slash at the end; empty for
+    /// the root.
+    Folders(Vec<String>),
+    /// Something was missed: everything is looked at.
+    Everything,
+}
+
+/// Hears of changes as they happen, where the files are on this machine. Like a push it only says where to
+/// look.
+#[async_trait]
+pub trait Watch: Send {
+    /// Waits for something. `None` when the watch has ended.
+    async fn next(&mut self) -> Option<Heard>;
+}

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use url::Url;
 
 use crate::account::{Account, Credential, Settings};
-use crate::changes::Changes;
+use crate::changes::{Changes, Watch};
 use crate::cx::Cx;
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
@@ -137,6 +137,14 @@ pub trait Connector: Send + Sync {
     /// compared instead.
     fn changes(&self) -> Option<Arc<dyn Changes>> {
         None
+    }
+
+    /// Hears of changes as they happen; `None` for services that are not on this machine.
+    ///
+    /// # Errors
+    /// `Unavailable` when the machine cannot watch (any more): changes are then found by looking.
+    fn watch(&self, _account: &Account) -> Result<Option<Box<dyn Watch>>> {
+        Ok(None)
     }
 
     /// The people of an organisation's account; `None` for services without.

@@ -7,10 +7,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tramontane_accounts::Directory;
+use tokio_util::task::AbortOnDropHandle;
+use tramontane_accounts::{Directory, Opened};
 use tramontane_activity::schedule::{
-    Budget, BudgetId, Class, Health, Outcome, Poll, Schedule, Spec,
+    Budget, BudgetId, Class, Health, Outcome, Poll, Push, Schedule, Spec,
 };
+use tramontane_connector::changes::Heard;
 use tramontane_connector::{Kind, Lent, Registry, Retry};
 use tramontane_model::{AccountId, Clock};
 use tramontane_store::feeds::{self, Feed, FeedState};
@@ -29,6 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const UPKEEP_EVERY: Duration = Duration::from_secs(600);
 /// How many feeds are read from the database at a time.
 const PAGE: i64 = 1_000;
+/// The most accounts on this machine that are listened to.
+const MAX_WATCHES: usize = 1_024;
 /// The most accounts that are kept in memory although nothing is done for them.
 const MAX_WARM: usize = 4_096;
 
@@ -104,6 +108,8 @@ struct State {
     heard: BTreeMap<i64, BTreeSet<String>>,
     troubles: BTreeMap<i64, String>,
     read: BTreeSet<i64>,
+    /// What hears of changes in accounts on this machine; dropping one ends it.
+    watches: BTreeMap<i64, AbortOnDropHandle<()>>,
 }
 
 impl Feeds {
@@ -135,6 +141,7 @@ impl Feeds {
             heard: BTreeMap::new(),
             troubles: BTreeMap::new(),
             read: BTreeSet::new(),
+            watches: BTreeMap::new(),
         };
         Self(Arc::new(Inner {
             db: parts.db,
@@ -336,8 +343,45 @@ impl Feeds {
         if at_once || row.synced.is_none() {
             state.schedule.nudge(key(row.account), now);
         }
+        drop(state);
+        self.watch(&opened);
         self.0.wake.notify_one();
         Ok(())
+    }
+
+    /// Begins to hear of changes in an account that is on this machine.
+    fn watch(&self, opened: &Opened) {
+        let Some(connector) = self.0.lending.registry.get(&opened.account.service) else { return };
+        let id = opened.account.id;
+        if self.state().watches.len() >= MAX_WATCHES {
+            return;
+        }
+        let mut watch = match connector.watch(&opened.account) {
+            Ok(Some(watch)) => watch,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::info!(account = id.number(), %error, "changes are found by looking");
+                return;
+            }
+        };
+        let feeds = self.clone();
+        let task = tokio::spawn(async move {
+            while let Some(heard) = watch.next().await {
+                match heard {
+                    Heard::Folders(folders) => {
+                        let mut state = feeds.state();
+                        state.heard.entry(id.number()).or_default().extend(folders);
+                        drop(state);
+                        feeds.nudge(id);
+                    }
+                    Heard::Everything => feeds.nudge(id),
+                }
+            }
+            feeds.state().schedule.set_push(key(id.number()), feeds.now(), Push::Off);
+        });
+        let mut state = self.state();
+        state.schedule.set_push(key(id.number()), self.now(), Push::Healthy);
+        state.watches.insert(id.number(), AbortOnDropHandle::new(task));
     }
 
     fn start_polls(&self, polls: &mut JoinSet<()>) {
@@ -463,6 +507,7 @@ impl State {
         self.warm.remove(&account);
         self.heard.remove(&account);
         self.troubles.remove(&account);
+        self.watches.remove(&account);
     }
 }
 

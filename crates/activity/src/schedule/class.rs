@@ -109,7 +109,7 @@ pub const CLASSES: &[Class] = &[
     Class { service: "ftp", ..SCANNED },
     Class { service: "smb", ..SCANNED },
     // The file system tells at once and costs nothing but our own time.
-    Class { service: "local", shortest: SECOND, debounce: 200, push_lag: 5 * SECOND, ..PLAIN },
+    Class { service: "local", shortest: SECOND, debounce: 20, push_lag: 5 * SECOND, ..PLAIN },
     // Change events are kept for 72 hours.
     Class { service: "salesforce", longest: DAY, ..PLAIN },
 ];

@@ -7,13 +7,15 @@ mod fuzz;
 mod path;
 mod storage;
 mod upload;
+mod watch;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tramontane_connector::changes::Watch;
 use tramontane_connector::{
-    Category, Connector, Credential, Cx, Descriptor, Error, Field, Identity, Repeat, Result,
-    Settings, Storage,
+    Account, Category, Connector, Credential, Cx, Descriptor, Error, Field, Identity, Repeat,
+    Result, Settings, Storage,
 };
 
 pub use storage::LocalStorage;
@@ -73,5 +75,10 @@ impl Connector for Local {
 
     fn storage(&self) -> Option<Arc<dyn Storage>> {
         Some(self.storage.clone())
+    }
+
+    fn watch(&self, account: &Account) -> Result<Option<Box<dyn Watch>>> {
+        let root = account.required_setting("root")?;
+        Ok(Some(Box::new(watch::FolderWatch::begin(root)?)))
     }
 }
