@@ -22,8 +22,8 @@ use crate::account::{Followed, Lending, Polled};
 use crate::error::{Error, Result};
 use crate::live::Live;
 use crate::owner::{Owned, Owner};
-use crate::shard;
 use crate::writer::{Writer, Writing};
+use crate::{seal, shard};
 
 /// How often feeds that were made or stopped elsewhere are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -469,7 +469,7 @@ impl Feeds {
         }
     }
 
-    /// Drops what is past retention, and makes the slices of the log that will be needed.
+    /// Seals rows into blocks, drops what is past retention, and makes the slices of the log that will be needed.
     ///
     /// # Errors
     /// Those of the database.
@@ -478,6 +478,10 @@ impl Feeds {
         let today = log::slice_of(now);
         for slice in [today, today + 1] {
             log::ensure_slice(&self.0.db, slice, now).await?;
+        }
+        let owned = Arc::clone(&self.0.owned.borrow());
+        for (shard, epoch) in owned.iter() {
+            seal::seal(&self.0.db, *shard, *epoch, now).await?;
         }
         let kept = i64::try_from(self.0.options.retention.as_micros()).unwrap_or(i64::MAX);
         let oldest = log::slice_of(now.saturating_sub(kept));

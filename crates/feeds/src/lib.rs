@@ -15,6 +15,7 @@ pub mod following;
 pub mod live;
 pub mod log;
 mod owner;
+pub mod seal;
 pub mod shard;
 pub mod source;
 mod writer;

@@ -89,6 +89,25 @@ pub fn compare(
     observations: &[Observation],
     moment: Moment,
 ) -> Result<Compared, Error> {
+    let mut apart = BTreeSet::new();
+    loop {
+        match compare_once(rules, known, observations, moment, &apart)? {
+            Ok(compared) => return Ok(compared),
+            // Each round takes at least one move apart, so this ends.
+            Err(circle) => apart.extend(circle),
+        }
+    }
+}
+
+/// Compares, with the moves of the keys in `apart` told as a deletion and an addition. Gives the keys of moves
+/// that wait for each other, if there are any.
+fn compare_once(
+    rules: &Rules,
+    known: &mut dyn Known,
+    observations: &[Observation],
+    moment: Moment,
+    apart: &BTreeSet<String>,
+) -> Result<Result<Compared, BTreeSet<String>>, Error> {
     let mut batch = Batch::new(rules.clone(), known);
     batch.take(observations, moment.orphans == Orphans::Take)?;
     if rules.path_ids {
@@ -109,9 +128,9 @@ pub fn compare(
         let through = Moment { finish: true, orphans: Orphans::Take, ..moment };
         let mut rest = compare(rules, known, &go, through)?;
         rest.held = wait;
-        return Ok(rest);
+        return Ok(Ok(rest));
     }
-    Comparison::of(batch, moment)?.events()
+    Comparison::of(batch, moment, apart).events()
 }
 
 /// The keys whose observations must wait for the rest of the run: entries whose folder was not shown yet,
@@ -179,7 +198,7 @@ struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    fn of(batch: Batch<'a>, moment: Moment) -> Result<Self, Error> {
+    fn of(batch: Batch<'a>, moment: Moment, apart: &BTreeSet<String>) -> Self {
         let rules = &batch.rules;
         let (mut pairs, mut added, mut removed) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         for (key, one) in &batch.touched {
@@ -207,16 +226,16 @@ impl<'a> Comparison<'a> {
             Vec::new()
         };
         let mut moved = BTreeMap::new();
-        for pair in found {
+        for pair in found.into_iter().filter(|pair| !apart.contains(&pair.old)) {
             removed.remove(&pair.old);
             added.remove(&pair.new);
             moved.insert(pair.old.clone(), pair.new.clone());
             pairs.push(pair);
         }
-        Ok(Self { batch, moment, pairs, added, removed, moved })
+        Self { batch, moment, pairs, added, removed, moved }
     }
 
-    fn events(mut self) -> Result<Compared, Error> {
+    fn events(mut self) -> Result<Result<Compared, BTreeSet<String>>, Error> {
         let mut operations = Vec::new();
         for pair in std::mem::take(&mut self.pairs) {
             operations.extend(self.changed(&pair)?);
@@ -237,7 +256,10 @@ impl<'a> Comparison<'a> {
                 relist.push(folder);
             }
         }
-        let events = ordered(operations, &self.batch.rules);
+        let events = match ordered(operations, &self.batch.rules) {
+            Ok(events) => events,
+            Err(circle) => return Ok(Err(circle)),
+        };
         let mut writes = Vec::new();
         for (key, one) in &self.batch.touched {
             let after = match &one.after {
@@ -256,7 +278,7 @@ impl<'a> Comparison<'a> {
                 writes.push((key.clone(), after));
             }
         }
-        Ok(Compared { events, writes, held: Vec::new(), relist })
+        Ok(Ok(Compared { events, writes, held: Vec::new(), relist }))
     }
 
     /// What became of an entry that was there and is there.

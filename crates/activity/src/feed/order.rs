@@ -27,7 +27,13 @@ pub(super) struct Operation {
 /// Brings operations into order: a folder before what is put into it, what is moved out of a folder before
 /// the folder is deleted, a path left before it is taken; otherwise as the service told them, deletions
 /// last.
-pub(super) fn ordered(mut operations: Vec<Operation>, rules: &Rules) -> Vec<Event> {
+///
+/// Where paths are ids, moves may wait for each other in a circle (a file that moved into a folder that took
+/// its name): then the keys that they leave are the error.
+pub(super) fn ordered(
+    mut operations: Vec<Operation>,
+    rules: &Rules,
+) -> Result<Vec<Event>, BTreeSet<String>> {
     operations.sort_by_key(|one| (one.deletes.is_some(), one.order));
     let index = |key: fn(&Operation) -> Option<&String>| -> BTreeMap<String, usize> {
         let keyed = operations.iter().enumerate();
@@ -68,8 +74,16 @@ pub(super) fn ordered(mut operations: Vec<Operation>, rules: &Rules) -> Vec<Even
     let mut left: BTreeSet<usize> = (0..operations.len()).collect();
     let mut events = Vec::new();
     let mut operations: Vec<Option<Operation>> = operations.into_iter().map(Some).collect();
-    // A circle (two paths that were swapped) has no right order: the one told first goes first.
+    // Any other circle comes of what contradicts itself: the one told first goes first.
     while let Some(number) = ready.pop_first().or_else(|| left.first().copied()) {
+        if rules.path_ids && waits.get(number).is_some_and(|waits| !waits.is_empty()) {
+            let circle = left.iter().filter_map(|one| operations.get(*one)?.as_ref());
+            let moves = circle.filter(|one| one.makes.is_some());
+            let keys: BTreeSet<String> = moves.filter_map(|one| one.vacates.clone()).collect();
+            if !keys.is_empty() {
+                return Err(keys);
+            }
+        }
         if !left.remove(&number) {
             continue;
         }
@@ -88,7 +102,7 @@ pub(super) fn ordered(mut operations: Vec<Operation>, rules: &Rules) -> Vec<Even
     if rules.path_ids {
         follow_moves(&mut events);
     }
-    events
+    Ok(events)
 }
 
 /// Where ids are paths, what is in a folder has other ids once the folder has moved: whatever comes after

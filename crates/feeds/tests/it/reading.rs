@@ -1,5 +1,6 @@
 //! Readers get every event once and in order, wherever it lies.
 
+use tramontane_feeds::seal::seal;
 use tramontane_feeds::{Error, Numbered};
 use tramontane_store::log;
 
@@ -73,6 +74,50 @@ async fn what_is_past_retention_is_told() {
         assert!(empty.truncated && empty.events.is_empty());
         assert_eq!((empty.cursor, empty.remaining()), (1, 0));
         assert!(!house.log.page(2, 1, 10).await.unwrap().truncated);
+        house
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sealed_events_are_read_as_before() {
+    on_each_engine(|house| async {
+        for round in 0..300 {
+            let name = format!("a{round}");
+            house.append(1, 1, round, &[&name, "x"]).await;
+            house.append(2, 1, round, &["y"]).await;
+        }
+        house.append(1, 2, 0, &["new"]).await;
+        let read = async || {
+            let mut all = Vec::new();
+            for feed in [1, 2] {
+                let mut cursor = 0;
+                loop {
+                    let page = house.log.page(feed, cursor, 7).await.unwrap();
+                    if page.events.is_empty() {
+                        break;
+                    }
+                    cursor = page.cursor;
+                    all.extend(page.events);
+                }
+            }
+            let mut from = 1;
+            loop {
+                let events = house.log.shard(0, from, 10).await.unwrap();
+                let Some(last) = events.last() else { break };
+                from = last.position + 1;
+                all.extend(events);
+            }
+            all
+        };
+        let before = read().await;
+        assert_eq!(before.len(), 2 * (300 * 3 + 1));
+        let now = 2 * log::SLICE_MICROS + 1;
+        let sealed = seal(&house.db, 0, house.epoch, now).await.unwrap();
+        assert_eq!(sealed, 900);
+        assert!(log::to_seal(&house.db, 0, 1, i64::MAX, 10).await.unwrap().is_empty());
+        assert_eq!(read().await, before);
+        assert_eq!(seal(&house.db, 0, house.epoch - 1, i64::MAX).await.unwrap(), 0);
         house
     })
     .await;
