@@ -92,14 +92,15 @@ pub(super) fn explain(
 }
 
 fn bad_request(body: &str) -> Error {
-    if body.contains("cursor") {
-        let text = "The cursor of this listing is gone. Start again.";
-        return Error::new(Kind::CursorExpired, text);
-    }
     if body.contains("select_user") || body.contains("Select-User") {
         return Error::invalid(
             "This account is one of a whole team: name the member whose files are meant.",
         );
+    }
+    // Refusals begin with the function's name, and one has the word in it.
+    if body.replace("get_latest_cursor", "").contains("cursor") {
+        let text = "The cursor of this listing is gone. Start again.";
+        return Error::new(Kind::CursorExpired, text);
     }
     Error::invalid("Dropbox does not take this request.")
 }
@@ -318,6 +319,9 @@ mod tests {
             Kind::CursorExpired
         );
         assert_eq!(plain(400, "Error in call to API function: request body: path"), Kind::Invalid);
+        let latest = "Error in call to API function \"files/list_folder/get_latest_cursor\": ";
+        assert_eq!(plain(400, &format!("{latest}request body: path")), Kind::Invalid);
+        assert_eq!(plain(400, &format!("{latest}Select-User, not a cursor")), Kind::Invalid);
         assert_eq!(plain(409, "<garbled"), Kind::Broken);
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_RANGE, http::HeaderValue::from_static("bytes */10"));

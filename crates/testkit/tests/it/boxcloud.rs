@@ -20,6 +20,7 @@ use tramontane_model::{Clock, NativeId, PageRequest};
 use tramontane_sandbox::{Fault, FaultRule, Running};
 use tramontane_testkit::prove::Service;
 
+use crate::feeds::follows_a_member;
 use crate::sandboxed::{prove_sandboxed, sandbox};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -391,4 +392,5 @@ async fn administrators_see_people_and_act_for_them() {
     assert!(own.items.iter().all(|entry| entry.name != "for Ana.txt"));
     let of_ana = scene.connector.identify(&as_ana).await.unwrap();
     assert_eq!(of_ana.display, "ana@example.com");
+    follows_a_member(scene.connector.as_ref(), &scene.files, &scene.cx, &as_ana).await;
 }

@@ -18,6 +18,7 @@ use tramontane_model::{NativeId, PageRequest};
 use tramontane_sandbox::{Fault, FaultRule, Running};
 use tramontane_testkit::prove::Service;
 
+use crate::feeds::follows_a_member;
 use crate::sandboxed::{prove_sandboxed, sandbox};
 
 /// What an administrator grants for the whole team.
@@ -373,6 +374,8 @@ async fn an_administrator_lists_the_team_and_acts_as_its_members() {
     assert!(home.storage.get(&as_member(&nobody), &of).await.is_err());
     let alone = home.storage.get(&home.cx(), &of).await.unwrap_err();
     assert_eq!(alone.kind, Kind::Invalid);
+    let (nobody, member) = (home.cx(), as_member(&ben.id));
+    follows_a_member(connector.as_ref(), &home.storage, &nobody, &member).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

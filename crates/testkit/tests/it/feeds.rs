@@ -532,3 +532,32 @@ async fn box_says_what_was_copied_and_what_came_back() {
     let key = |entry: &Entry| entry.id.as_str().to_owned();
     assert_eq!(seen.0.hints, [(key(&copy), Hint::Copied), (key(&file), Hint::Restored)]);
 }
+
+/// In an organisation's account the feed is a member's: this one's, and nobody's without a name.
+pub(crate) async fn follows_a_member(
+    connector: &dyn Connector,
+    storage: &dyn Storage,
+    nobody: &Cx,
+    member: &Cx,
+) {
+    let changes = connector.changes().unwrap();
+    let of = changes.collections(member).await.unwrap().remove(0);
+    let refused = changes.latest(nobody, &of).await;
+    let cursor = changes.latest(member, &of).await.unwrap();
+    let at = Place::new(of.root.clone(), "of a member.txt");
+    let body = Body::from_bytes("x");
+    let made = storage.create(member, &at, body, &WriteOptions::fail()).await.unwrap();
+    let mut mirror = Mirror::new(changes.facts(&member.account).keyed_by, &of);
+    let shows = |mirror: &Mirror| mirror.reached(&made.id).is_some();
+    let feed = changes.as_ref();
+    mirror.until(feed, member, &of, cursor, "the member's file is there", shows).await.unwrap();
+    // Where the organisation's own account has files, they are others.
+    match refused {
+        Err(refused) => assert_eq!(refused.kind, Kind::Invalid, "{refused}"),
+        Ok(own) => {
+            let mut own_mirror = Mirror::new(changes.facts(&member.account).keyed_by, &of);
+            own_mirror.drain(feed, nobody, &of, own).await.unwrap();
+            assert!(own_mirror.get(&made.id).is_none());
+        }
+    }
+}

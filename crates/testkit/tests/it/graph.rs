@@ -16,6 +16,7 @@ use tramontane_model::{AccountId, NativeId, PageRequest};
 use tramontane_sandbox::{Fault, FaultRule, Running};
 use tramontane_testkit::prove::{Service, loopback_wire};
 
+use crate::feeds::follows_a_member;
 use crate::sandboxed::{prove_sandboxed, sandbox};
 
 fn made(service: &str, bases: &Bases) -> Arc<dyn Connector> {
@@ -257,6 +258,9 @@ async fn an_organisation_has_people_and_their_drives() {
         Scene { cx: Cx { as_user: Some(ana.id.as_str().into()), ..scene.cx.clone() }, ..scene };
     as_ana.create("a.txt", Body::from_bytes("x")).await.unwrap();
     assert_eq!(as_ana.names().await, ["a.txt"]);
+    let nobody = Cx { as_user: None, ..as_ana.cx.clone() };
+    let (connector, storage) = (as_ana.connector.as_ref(), as_ana.storage.as_ref());
+    follows_a_member(connector, storage, &nobody, &as_ana.cx).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
