@@ -11,6 +11,8 @@ use tramontane_store::Slice;
 use tramontane_store::accounts::{self, Account as Row, CredentialState, Filter, Remains};
 use tramontane_store::credentials::{self, Credential as SealedCredential};
 use tramontane_store::data_keys::SealedTable;
+use tramontane_store::feeds::{Feed, Subscription};
+use tramontane_store::following;
 use tramontane_store::grants::{self, Lease, Renewal};
 use zeroize::Zeroizing;
 
@@ -210,9 +212,8 @@ impl Directory {
         let identity = new.identity.clone().unwrap_or_else(|| new.display.clone());
         check_text("identity", &identity)?;
         check_properties(&new.custom_properties)?;
-        if self.application_by_id(application).await?.is_none() {
-            return Err(Error::NotFound("application"));
-        }
+        let owner = self.application_by_id(application).await?;
+        let owner = owner.ok_or(Error::NotFound("application"))?;
         for _ in 0..TRIES {
             if let Some(row) = self.same_account(application, &new, &identity).await? {
                 let change = AccountChange {
@@ -232,7 +233,15 @@ impl Directory {
             let id = self.random_in(&self.0.account_ids);
             let row = self.new_row(application, id, &new, &identity);
             let credential = self.seal_credential(id, &new.credential, 1)?;
-            match accounts::insert(&self.0.db, &row, &credential).await {
+            let (feed, watched) = self.first_subscription(id, owner.events_enabled);
+            let made = following::insert_account(
+                &self.0.db,
+                &row,
+                &credential,
+                feed.as_ref(),
+                &watched,
+            );
+            match made.await {
                 Ok(()) => {
                     let id = AccountId::new(id).ok_or(Error::NoFreeId)?;
                     let opened = opened(id, row, new.credential, &credential)?;
@@ -247,6 +256,17 @@ impl Directory {
             }
         }
         Err(Error::NoFreeId)
+    }
+
+    /// The default subscription that an account is born with. Where the application has no events it is
+    /// one that was deleted: a living one has to be asked for.
+    fn first_subscription(&self, account: i64, events: bool) -> (Option<Feed>, Subscription) {
+        let now = self.now();
+        let mut row = Subscription::first(self.marked_id("sub_"), account, now);
+        if !events {
+            row.deleted = Some(now);
+        }
+        (events.then(|| Feed::new(account, now)), row)
     }
 
     async fn same_account(

@@ -7,9 +7,11 @@
 
 mod account;
 mod collection;
+pub mod elsewhere;
 pub mod entries;
 mod error;
 pub mod feeds;
+pub mod following;
 pub mod live;
 pub mod log;
 mod owner;
@@ -19,6 +21,7 @@ mod writer;
 
 pub use error::{Error, Result};
 pub use feeds::{Feeds, Options, Parts};
+pub use following::{Following, Watched};
 pub use live::Live;
 pub use log::{Log, Numbered, Page};
 pub use owner::Owned;

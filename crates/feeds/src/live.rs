@@ -51,6 +51,10 @@ fn lock(
     map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn known(map: &Mutex<BTreeMap<i64, watch::Sender<i64>>>) -> BTreeMap<i64, i64> {
+    lock(map).iter().map(|(key, sender)| (*key, *sender.borrow())).collect()
+}
+
 impl Live {
     /// Waits for a feed. Take it before reading, so that nothing falls between.
     #[must_use]
@@ -80,6 +84,18 @@ impl Live {
     #[must_use]
     pub fn read_feeds(&self) -> std::collections::BTreeSet<i64> {
         lock(&self.0.feeds).keys().copied().collect()
+    }
+
+    /// The feeds that are waited for, and how far each is known to go.
+    #[must_use]
+    pub fn feeds(&self) -> BTreeMap<i64, i64> {
+        known(&self.0.feeds)
+    }
+
+    /// As [`Live::feeds`], of the shards.
+    #[must_use]
+    pub fn shards(&self) -> BTreeMap<i64, i64> {
+        known(&self.0.shards)
     }
 
     /// Tells that a feed has grown to this sequence number.

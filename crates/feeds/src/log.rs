@@ -3,6 +3,7 @@
 use tramontane_activity::Event;
 use tramontane_activity::segment::{self, Group};
 use tramontane_store::log as table;
+use tramontane_store::following::{self, ShardExtent};
 use tramontane_store::{Db, feeds};
 
 use crate::error::{Error, Result};
@@ -65,6 +66,18 @@ impl Log {
     #[must_use]
     pub fn live(&self) -> &Live {
         &self.live
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// How far the shards go, by number. Those that no writer ever took are not there.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn shards(&self) -> Result<Vec<ShardExtent>> {
+        Ok(following::shard_extents(&self.db).await?)
     }
 
     /// How far a feed goes; `None` when there is no such subscription.

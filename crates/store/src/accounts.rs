@@ -96,6 +96,11 @@ pub struct Remains {
 /// connected already: look for it with [`find_identity`] and try again.
 pub async fn insert(db: &Db, row: &Account, credential: &Credential) -> Result<()> {
     let mut tx = db.begin().await?;
+    insert_in(&mut tx, row, credential).await?;
+    Ok(tx.commit().await?)
+}
+
+pub(crate) async fn insert_in(tx: &mut Tx, row: &Account, credential: &Credential) -> Result<()> {
     statement(
         "INSERT INTO accounts (id, application, service, admin, identity, display, active, \
          settings, custom_properties, scope, credential_state, credential_reason, \
@@ -120,10 +125,9 @@ pub async fn insert(db: &Db, row: &Account, credential: &Credential) -> Result<(
     .bind(row.revision)
     .bind(row.created)
     .bind(row.modified)
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
-    crate::credentials::insert_in(&mut tx, credential).await?;
-    Ok(tx.commit().await?)
+    crate::credentials::insert_in(tx, credential).await
 }
 
 /// The account with this id, whoever owns it: for callers that a token names it to.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::db::Db;
+use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::record::{flag, json, record, select, statement, words};
 
@@ -108,6 +108,42 @@ record! {
     }
 }
 
+impl Feed {
+    /// The following of an account, from now on.
+    #[must_use]
+    pub fn new(account: i64, now: i64) -> Self {
+        Self {
+            account,
+            shard: crate::shards::of(account),
+            state: FeedState::Following,
+            reason: None,
+            schedule: None,
+            synced: None,
+            created: now,
+            modified: now,
+        }
+    }
+}
+
+impl Subscription {
+    /// The default subscription of an account: all that it can see.
+    #[must_use]
+    pub fn first(id: String, account: i64, now: i64) -> Self {
+        Self {
+            id,
+            account,
+            feed: account,
+            is_default: true,
+            active: true,
+            settings: Value::Object(serde_json::Map::new()),
+            head: 0,
+            created: now,
+            modified: now,
+            deleted: None,
+        }
+    }
+}
+
 /// The feeds of a shard whose accounts are there, by account.
 pub async fn of_shard(db: &Db, shard: i64, after: i64, limit: i64) -> Result<Vec<Feed>> {
     let query = select(
@@ -152,6 +188,14 @@ pub async fn set_state(
 /// was deleted comes back to life with its sequence. `false` when a living one is there.
 pub async fn subscribe(db: &Db, feed: &Feed, row: &Subscription) -> Result<bool> {
     let mut tx = db.begin().await?;
+    insert_in(&mut tx, feed).await?;
+    let done = subscribe_in(&mut tx, row).await?;
+    tx.commit().await?;
+    Ok(done)
+}
+
+/// Makes a feed, or lets it go on.
+pub(crate) async fn insert_in(tx: &mut Tx, feed: &Feed) -> Result<()> {
     statement(
         "INSERT INTO feeds (account, shard, state, reason, schedule, synced, created, modified) \
          VALUES ($1, $2, $3, NULL, NULL, NULL, $4, $4) \
@@ -161,13 +205,18 @@ pub async fn subscribe(db: &Db, feed: &Feed, row: &Subscription) -> Result<bool>
     .bind(feed.shard)
     .bind(feed.state.as_str())
     .bind(feed.created)
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
+    Ok(())
+}
+
+/// Makes a subscription, living or as one that was never wanted, or brings it back to life.
+pub(crate) async fn subscribe_in(tx: &mut Tx, row: &Subscription) -> Result<bool> {
     let done = statement(
         "INSERT INTO subscriptions (id, account, feed, is_default, active, settings, head, \
-         created, modified, deleted) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7, NULL) \
+         created, modified, deleted) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7, $8) \
          ON CONFLICT (feed) DO UPDATE SET active = $5, settings = $6, modified = $7, \
-         deleted = NULL WHERE subscriptions.deleted IS NOT NULL",
+         deleted = $8 WHERE subscriptions.deleted IS NOT NULL AND subscriptions.account = $2",
     )
     .bind(row.id.as_str())
     .bind(row.account)
@@ -176,9 +225,9 @@ pub async fn subscribe(db: &Db, feed: &Feed, row: &Subscription) -> Result<bool>
     .bind(flag(row.active))
     .bind(json(&row.settings))
     .bind(row.created)
-    .execute(&mut *tx)
+    .bind(row.deleted)
+    .execute(&mut **tx)
     .await?;
-    tx.commit().await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -206,8 +255,9 @@ pub async fn highest_feed(db: &Db) -> Result<Option<i64>> {
     Ok(feed)
 }
 
-/// Writes what may change of a subscription.
+/// Writes what may change of a subscription. The account's feed goes on while it has one that is active.
 pub async fn update_subscription(db: &Db, row: &Subscription) -> Result<bool> {
+    let mut tx = db.begin().await?;
     let done = statement(
         "UPDATE subscriptions SET active = $3, settings = $4, modified = $5 \
          WHERE account = $1 AND id = $2 AND deleted IS NULL",
@@ -217,13 +267,21 @@ pub async fn update_subscription(db: &Db, row: &Subscription) -> Result<bool> {
     .bind(flag(row.active))
     .bind(json(&row.settings))
     .bind(row.modified)
-    .execute(db.writer())
+    .execute(&mut *tx)
     .await?;
+    if row.active {
+        resume_in(&mut tx, row.account, row.modified).await?;
+    } else {
+        stop_in(&mut tx, row.account, row.modified).await?;
+    }
+    tx.commit().await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// Deletes a subscription. Its row stays, so that its sequence goes on when it is made again.
+/// Deletes a subscription. Its row stays, so that its sequence goes on when it is made again. With the last
+/// active one the account's feed stops.
 pub async fn unsubscribe(db: &Db, account: i64, id: &str, now: i64) -> Result<bool> {
+    let mut tx = db.begin().await?;
     let done = statement(
         "UPDATE subscriptions SET deleted = $3, modified = $3 \
          WHERE account = $1 AND id = $2 AND deleted IS NULL",
@@ -231,9 +289,41 @@ pub async fn unsubscribe(db: &Db, account: i64, id: &str, now: i64) -> Result<bo
     .bind(account)
     .bind(id)
     .bind(now)
-    .execute(db.writer())
+    .execute(&mut *tx)
     .await?;
+    stop_in(&mut tx, account, now).await?;
+    tx.commit().await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Why a feed is stopped that nobody subscribes to.
+pub const UNSUBSCRIBED: &str = "there is no active subscription";
+
+async fn stop_in(tx: &mut Tx, account: i64, now: i64) -> Result<()> {
+    statement(
+        "UPDATE feeds SET state = 'stopped', reason = $2, modified = $3 WHERE account = $1 \
+         AND state <> 'stopped' AND NOT EXISTS (SELECT 1 FROM subscriptions WHERE account = $1 \
+         AND deleted IS NULL AND active = 1)",
+    )
+    .bind(account)
+    .bind(UNSUBSCRIBED)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn resume_in(tx: &mut Tx, account: i64, now: i64) -> Result<()> {
+    statement(
+        "UPDATE feeds SET state = 'following', reason = NULL, modified = $3 WHERE account = $1 \
+         AND state = 'stopped' AND reason = $2",
+    )
+    .bind(account)
+    .bind(UNSUBSCRIBED)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// The collections of an account.

@@ -25,6 +25,7 @@ pub mod dialect;
 pub mod drops;
 mod error;
 pub mod feeds;
+pub mod following;
 pub mod grants;
 pub mod idempotency;
 mod journal;
