@@ -234,13 +234,8 @@ impl Directory {
             let row = self.new_row(application, id, &new, &identity);
             let credential = self.seal_credential(id, &new.credential, 1)?;
             let (feed, watched) = self.first_subscription(id, owner.events_enabled);
-            let made = following::insert_account(
-                &self.0.db,
-                &row,
-                &credential,
-                feed.as_ref(),
-                &watched,
-            );
+            let made =
+                following::insert_account(&self.0.db, &row, &credential, feed.as_ref(), &watched);
             match made.await {
                 Ok(()) => {
                     let id = AccountId::new(id).ok_or(Error::NoFreeId)?;

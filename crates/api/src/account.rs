@@ -109,6 +109,12 @@ impl Account {
         found.map(|(_, value)| value.as_str()).unwrap_or_default()
     }
 
+    /// Whether the caller's credential lets it read events, wherever they happen. For checks while a stream
+    /// goes on.
+    pub(crate) fn may_follow(access: &Access) -> bool {
+        places(access, "events", Verb::Read).is_ok_and(|places| places.is_none())
+    }
+
     /// The absolute URL of something of this account: `tail` starts with `/`.
     #[must_use]
     pub fn href(&self, tail: &str) -> String {
@@ -508,7 +514,9 @@ fn operation(route: &str, method: &Method) -> (Option<&'static str>, Verb) {
         "storage" => (Some("storage"), verb),
         "raw" => (Some("storage"), Verb::Raw),
         "tasks" => (Some("storage"), verb),
-        "events" | "activity" | "subscriptions" => (Some("events"), Verb::Events),
+        // It only lets someone read what the caller may read.
+        "events" if tail == "events/stream_token" => (Some("events"), Verb::Read),
+        "events" | "activity" | "subscriptions" => (Some("events"), verb),
         "cal" => (Some("calendar"), verb),
         "chat" | "messaging" => (Some("messaging"), verb),
         "crm" => (Some("crm"), verb),
@@ -519,13 +527,26 @@ fn operation(route: &str, method: &Method) -> (Option<&'static str>, Verb) {
 }
 
 fn places(access: &Access, api: &str, verb: Verb) -> Answer<Option<Arc<Vec<String>>>> {
-    match access.allows(api, verb) {
+    let allowed = match access.allows(api, verb) {
+        Allowance::No if api == "events" => following(access, verb),
+        allowed => allowed,
+    };
+    match allowed {
         Allowance::Everywhere => Ok(None),
         Allowance::Within(places) => Ok(Some(Arc::new(places))),
         Allowance::No => Err(Problem::out_of_scope(format!(
             "The access list of this credential does not hold {api}:{}.",
             verb.as_str()
         ))),
+    }
+}
+
+/// Whether someone may follow changes: `events:events` is all of it, `storage:events` the reading of what
+/// happens to files.
+pub(crate) fn following(access: &Access, verb: Verb) -> Allowance {
+    match access.allows("events", Verb::Events) {
+        Allowance::No if verb == Verb::Read => access.allows("storage", Verb::Events),
+        allowed => allowed,
     }
 }
 
@@ -540,7 +561,8 @@ async fn as_user(
     let rule = connector.map_or(AsUser::Refused, |connector| connector.as_user());
     let named = headers.get(HEADER).filter(|value| !value.is_empty());
     let Some(named) = named else {
-        let data = api.is_some_and(|api| api != "team");
+        // Events are those of the account itself, whoever is named.
+        let data = api.is_some_and(|api| api != "team" && api != "events");
         if account.opened.account.admin && data && rule == AsUser::Needed {
             let text = format!(
                 "An administrator's account of this service holds no data of its own: name a member \
@@ -576,6 +598,7 @@ async fn as_user(
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -589,5 +612,23 @@ mod tests {
         assert_eq!(of("/raw", Method::POST), (Some("storage"), Verb::Raw));
         assert_eq!(of("/storage/convert_id", Method::POST).0, None);
         assert_eq!(of("", Method::GET).0, None);
+        assert_eq!(of("/events", Method::GET), (Some("events"), Verb::Read));
+        assert_eq!(of("/events/stream_token", Method::POST), (Some("events"), Verb::Read));
+        assert_eq!(of("/subscriptions", Method::POST), (Some("events"), Verb::Write));
+    }
+
+    #[test]
+    fn events_are_read_by_three_kinds_of_access() {
+        let may = |list: &str, verb| {
+            places(&Access::parse(list.split(' ')).unwrap(), "events", verb).is_ok()
+        };
+        for list in ["events:read", "events:events", "storage:events", "*"] {
+            assert!(may(list, Verb::Read), "{list}");
+        }
+        for list in ["storage:read", "events:write", "calendar:events"] {
+            assert!(!may(list, Verb::Read), "{list}");
+        }
+        assert!(may("events:events", Verb::Delete) && may("events:write", Verb::Write));
+        assert!(!may("storage:events", Verb::Write) && !may("events:read", Verb::Delete));
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tramontane_accounts::Opened;
 use tramontane_connector::budget::Told;
@@ -37,6 +38,8 @@ pub struct Facts {
     opened: OnceLock<Arc<Opened>>,
     asked_service: OnceLock<()>,
     budget: Mutex<Option<Budget>>,
+    /// The place among the requests under way.
+    room: Mutex<Option<OwnedSemaphorePermit>>,
     /// What services told of their own budgets.
     pub(crate) told: Arc<Told>,
 }
@@ -75,6 +78,7 @@ impl Call {
             opened: OnceLock::new(),
             asked_service: OnceLock::new(),
             budget: Mutex::new(None),
+            room: Mutex::new(None),
             told: Arc::default(),
         }))
     }
@@ -129,6 +133,16 @@ impl Facts {
 
     pub(crate) fn asked_service(&self) -> bool {
         self.asked_service.get().is_some()
+    }
+
+    pub(crate) fn hold(&self, place: OwnedSemaphorePermit) {
+        *self.room.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    }
+
+    /// Gives the place among the requests under way back: the answer has gone out, or the request does
+    /// nothing but wait from now on and is counted elsewhere.
+    pub(crate) fn make_room(&self) {
+        drop(self.room.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     pub(crate) fn spend(&self, budget: Option<Budget>) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use secrecy::SecretString;
 use tramontane_accounts::{
     Application, Caller, DeveloperCaller, Error, KeyCaller, Presented, Realm, Refusal,
 };
@@ -25,6 +26,17 @@ pub struct ApiKey(pub KeyCaller);
 /// A developer, with a meta token.
 #[derive(Clone, Debug)]
 pub struct Developer(pub DeveloperCaller);
+
+/// The credential that a request shows, for what outlives the request and asks again.
+pub(crate) struct Presenting(pub(crate) SecretString);
+
+impl<S: Send + Sync> FromRequestParts<S> for Presenting {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(SecretString::from(header(parts).unwrap_or_default())))
+    }
+}
 
 impl Known {
     /// The application that the call counts for.

@@ -118,7 +118,7 @@ impl Front {
             trace = (traces.join)(&span, trace.as_deref()).map(Arc::from).or(trace);
         }
         let call = Call::of(request_id, arrival.base, arrival.client, trace, false);
-        let mut ledger = Ledger::open(&self.app, &call, &parts, (span.clone(), traces));
+        let ledger = Ledger::open(&self.app, &call, &parts, (span.clone(), traces));
         let asked = Asked::of(&parts);
         let Ok(room) = self.app.room().clone().try_acquire_owned() else {
             let text = "Too many requests are under way on this server.";

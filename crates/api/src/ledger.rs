@@ -31,7 +31,6 @@ pub(crate) struct Ledger {
     method: Method,
     source: Option<String>,
     bytes_in: Arc<AtomicU64>,
-    room: Option<OwnedSemaphorePermit>,
     /// The request's span: it ends when the answer has gone out.
     span: (Span, Option<Traces>),
 }
@@ -50,7 +49,6 @@ impl Ledger {
             method: parts.method.clone(),
             source: source.map(|text| text.chars().take(MAX_SOURCE).collect()),
             bytes_in: Arc::default(),
-            room: None,
             span,
         }
     }
@@ -60,8 +58,8 @@ impl Ledger {
     }
 
     /// Keeps a place among the requests under way until the answer has gone out.
-    pub(crate) fn hold(&mut self, room: OwnedSemaphorePermit) {
-        self.room = Some(room);
+    pub(crate) fn hold(&self, room: OwnedSemaphorePermit) {
+        self.call.hold(room);
     }
 
     /// Writes the entry when the answer's body has gone out, or was given up.
@@ -134,6 +132,12 @@ impl Ledger {
             bytes_out: i64::try_from(bytes_out).unwrap_or(i64::MAX),
             client: Some(client),
         });
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.call.make_room();
     }
 }
 

@@ -17,6 +17,7 @@ pub mod caller;
 pub mod capabilities;
 mod connect;
 pub mod cors;
+mod events;
 pub mod front;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]

@@ -26,6 +26,14 @@ pub struct ApiLimits {
     pub deadline: Duration,
     /// How long requests that are under way may go on after the server was told to stop. 30 seconds.
     pub drain: Duration,
+    /// Event streams of one application that are open at once, requests that wait for events included;
+    /// more are answered 429. They do not count as requests under way. 100.
+    pub streams: usize,
+    /// How long a reader of an event stream may take nothing while there is something for it. 30 seconds.
+    pub stream_stall: Duration,
+    /// How often an event stream without events gets a comment, and how soon a revoked credential ends
+    /// it. 15 seconds.
+    pub stream_beat: Duration,
     /// Whether webhooks may have plain http URLs. False.
     pub insecure_webhooks: bool,
     /// Requests of one application in a window. `None` (the default) is no limit.
@@ -56,6 +64,9 @@ impl Default for ApiLimits {
             body_pause: Duration::from_secs(60),
             deadline: Duration::from_secs(30),
             drain: Duration::from_secs(30),
+            streams: 100,
+            stream_stall: Duration::from_secs(30),
+            stream_beat: Duration::from_secs(15),
             insecure_webhooks: false,
             application_rate: None,
             account_rate: None,

@@ -58,6 +58,8 @@ pub async fn serve(listener: TcpListener, front: Front, stop: CancellationToken)
         }
     }
     drop(listener);
+    // Streams and long polls would outlast any limit: they are told to end.
+    front.app().draining().cancel();
     connections.close();
     let open = connections.len();
     tracing::info!(open, "draining");

@@ -161,6 +161,24 @@ const PARAMS: &[Param] = &[
     ("If-None-Match", In::Header, Looks::Text, "Only when the ETag is not this."),
     ("If-Range", In::Header, Looks::Text, "The range only when the ETag is still this."),
     ("Range", In::Header, Looks::Text, "Which bytes."),
+    (
+        "events_cursor",
+        In::Query,
+        Looks::Text,
+        "Where to read on: a cursor, latest, earliest, or time: and a timestamp.",
+    ),
+    ("wait", In::Query, Looks::Number(0, 60), "Seconds to wait when there is nothing yet."),
+    (
+        "events_types",
+        In::Query,
+        Looks::Text,
+        "Comma-separated actions, types such as storage.file.added, or patterns such as storage.*.",
+    ),
+    ("categories", In::Query, Looks::Text, "Comma-separated categories of events."),
+    ("stream_token", In::Query, Looks::Text, "A token for this stream, in place of a header."),
+    ("Last-Event-ID", In::Header, Looks::Text, "The id of the last event that was seen."),
+    ("event", In::Path, Looks::Text, "The event's id."),
+    ("subscription", In::Path, Looks::Text, "The subscription's id, or default."),
     ("account", In::Path, Looks::Text, "The account's id, or me."),
     ("file", In::Path, Looks::Text, "The file's id."),
     ("folder", In::Path, Looks::Text, "The folder's id, or root."),
@@ -215,6 +233,8 @@ fn parameter(name: &str, place: In) -> Value {
         "account_name" => "account",
         "conflict_for_folder" => "conflict",
         "oauth_state" => "state",
+        "events_cursor" => "cursor",
+        "events_types" => "types",
         name => name,
     };
     let known = PARAMS.iter().find(|(known, at, ..)| *known == name && *at == place);

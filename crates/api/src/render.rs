@@ -186,7 +186,7 @@ impl<'a> Render<'a> {
         }
     }
 
-    fn above(&self, id: &NativeId, name: Option<String>) -> Above {
+    pub(crate) fn above(&self, id: &NativeId, name: Option<String>) -> Above {
         if *id == self.root {
             let name = Some(self.root_name.to_owned());
             return Above { id: "root".to_owned(), kind: "folder", name, id_type: "path" };

@@ -39,6 +39,7 @@ pub fn routes() -> Routes {
         .with(later())
         .with(crate::manage::routes())
         .with(crate::table::routes())
+        .with(crate::events::routes())
 }
 
 fn document() -> Endpoint {
@@ -504,17 +505,15 @@ fn team() -> Routes {
 /// Categories that come later: they answer `501` with the reason, never `404`.
 fn later() -> Routes {
     let mut routes = Routes::default();
-    for noun in ["cal", "chat", "messaging", "crm", "email", "events", "activity"] {
+    for noun in ["cal", "chat", "messaging", "crm", "email", "activity"] {
         routes = routes.any(noun, later::of_account);
     }
     routes
-        .any("subscriptions", later::of_account)
         .with(reserved())
         .any("meetings", later::of_account)
         .any_at("/v1/meetings", later::of_application)
         .any_at("/v1/meetings/{*rest}", later::of_application)
         .any_at("/v1/events", later::of_application)
-        .any_at("/v1/events/{*rest}", later::of_application)
 }
 
 /// Names of the API that nothing is behind yet (section 41), the log of webhooks (50.6) and the

@@ -8,9 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tramontane_accounts::upstream::Grants;
 use tramontane_accounts::{Directory, Keys};
 use tramontane_connector::{Lent, Registry, http};
+use tramontane_feeds::{Following, Log};
 use tramontane_fill::{Ceilings, Filled, Spool};
 use tramontane_model::{Clock, Timestamp};
 use tramontane_store::{Db, Journal};
@@ -18,6 +20,7 @@ use tramontane_tasks::Tasks;
 use tramontane_vault::{Entropy, Sealer};
 use url::Url;
 
+use crate::events::Streams;
 use crate::limits::ApiLimits;
 use crate::public::Public;
 use crate::rate::Rates;
@@ -64,6 +67,8 @@ pub struct Parts {
     pub fetch: Arc<dyn Fetch>,
     /// Background tasks.
     pub tasks: Tasks,
+    /// The activity log.
+    pub log: Log,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// Where usage and request logs go.
@@ -91,6 +96,9 @@ struct Inner {
     public: Public,
     /// Members of organisations that were seen lately, by account and the service's id.
     members: Cache<(i64, String), ()>,
+    following: Following,
+    streams: Streams,
+    draining: CancellationToken,
 }
 
 impl fmt::Debug for App {
@@ -114,7 +122,22 @@ impl App {
         let rates = Rates::new(&parts.limits);
         let public = Public::default();
         let members = Cache::builder().max_capacity(10_000).time_to_live(MEMBER_KNOWN).build();
-        Self(Arc::new(Inner { parts, storages, pages, room, rates, public, members }))
+        let (db, clock) = (parts.directory.db().clone(), parts.directory.clock().clone());
+        let following = Following::new(db, clock, parts.entropy.clone());
+        let streams = Streams::new(parts.limits.streams);
+        let draining = CancellationToken::new();
+        Self(Arc::new(Inner {
+            parts,
+            storages,
+            pages,
+            room,
+            rates,
+            public,
+            members,
+            following,
+            streams,
+            draining,
+        }))
     }
 
     /// Whether this member of an organisation was there a short while ago.
@@ -173,6 +196,29 @@ impl App {
     #[must_use]
     pub fn tasks(&self) -> &Tasks {
         &self.0.parts.tasks
+    }
+
+    /// The activity log.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.0.parts.log
+    }
+
+    /// The subscriptions of accounts.
+    #[must_use]
+    pub fn following(&self) -> &Following {
+        &self.0.following
+    }
+
+    /// The event streams that are open.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.0.streams
+    }
+
+    /// Cancelled when the server goes down: what waits for events says goodbye then.
+    #[must_use]
+    pub fn draining(&self) -> &CancellationToken {
+        &self.0.draining
     }
 
     /// Randomness.

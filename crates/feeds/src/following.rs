@@ -101,12 +101,7 @@ impl Following {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the account has [`MAX_SUBSCRIPTIONS`]; those of the database.
-    pub async fn add(
-        &self,
-        account: i64,
-        watched: &Watched,
-        active: bool,
-    ) -> Result<Subscription> {
+    pub async fn add(&self, account: i64, watched: &Watched, active: bool) -> Result<Subscription> {
         if feeds::subscriptions(&self.db, account).await?.len() >= MAX_SUBSCRIPTIONS {
             let rule = format!("are at most {MAX_SUBSCRIPTIONS} of one account");
             return Err(Error::Invalid { field: "subscriptions", rule });

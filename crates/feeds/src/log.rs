@@ -2,8 +2,8 @@
 
 use tramontane_activity::Event;
 use tramontane_activity::segment::{self, Group};
-use tramontane_store::log as table;
 use tramontane_store::following::{self, ShardExtent};
+use tramontane_store::log as table;
 use tramontane_store::{Db, feeds};
 
 use crate::error::{Error, Result};
@@ -78,6 +78,14 @@ impl Log {
     /// Those of the database.
     pub async fn shards(&self) -> Result<Vec<ShardExtent>> {
         Ok(following::shard_extents(&self.db).await?)
+    }
+
+    /// Which of these accounts are an application's, switched on and there.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn owned(&self, application: &str, accounts: &[i64]) -> Result<Vec<i64>> {
+        Ok(following::of_application(&self.db, application, accounts).await?)
     }
 
     /// How far a feed goes; `None` when there is no such subscription.

@@ -214,6 +214,8 @@ settings! {
     application_requests_per_minute: u64 = "0";
     /// Requests that one account may get in a minute; 0 for no limit.
     account_requests_per_minute: u64 = "0";
+    /// Event streams that one application may have open at once, requests that wait for events included.
+    application_streams: u64 = "100";
     /// The most items that a recursive listing, search or copy without a task walks through.
     walk_items: u64 = "100000";
     /// The most bytes of disk that spooled uploads may take together.

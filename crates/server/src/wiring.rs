@@ -191,7 +191,12 @@ fn grants(
 ///
 /// # Errors
 /// Malformed public URLs or proxies.
-pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Built> {
+pub fn api(
+    house: &House,
+    journal: Journal,
+    spool: Spool,
+    feeds: &Feeds,
+) -> anyhow::Result<Built> {
     let settings = &house.config.settings;
     let proxies = settings.trusted_proxies.iter().map(|text| {
         let range = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
@@ -215,6 +220,7 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
         drain: Duration::from_secs(settings.drain_seconds),
         application_rate: rate(settings.application_requests_per_minute),
         account_rate: rate(settings.account_requests_per_minute),
+        streams: size(settings.application_streams),
         ..ApiLimits::default()
     };
     let ceilings = Ceilings {
@@ -238,6 +244,7 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
         lent,
         fetch: Arc::new(Fetching(Arc::clone(&house.wire))),
         tasks: tasks.clone(),
+        log: feeds.log(),
         entropy,
         journal,
         spool,

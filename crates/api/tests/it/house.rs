@@ -17,6 +17,7 @@ use tramontane_api::front::Peer;
 use tramontane_api::{ApiLimits, App, Fetch, Front, Parts, Site};
 use tramontane_connector::http as outgoing;
 use tramontane_connector::{Connector, Credential, Error, Kind, Lent, Registry};
+use tramontane_feeds::{Live, Log};
 use tramontane_fill::{Ceilings, Spool};
 use tramontane_model::time::ManualClock;
 use tramontane_model::{AccountId, Timestamp};
@@ -191,6 +192,7 @@ impl House {
             Grants::new(directory.clone(), registry.clone(), clients, outside.clone(), options);
         let app = App::new(Parts {
             tasks: Tasks::new(db.clone(), lent_clock, entropy.clone(), settings),
+            log: Log::new(db.clone(), Live::default()),
             directory,
             grants,
             registry,

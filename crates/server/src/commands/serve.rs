@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tramontane_accounts::{Directory, FirstRun};
 use tramontane_api::{Front, TaskExecutor};
+use tramontane_feeds::{Feeds, Following};
 use tramontane_fill::Spool;
 use tramontane_store::sweep::Retention;
 use tramontane_store::{Journal, Pace};
@@ -76,7 +77,8 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let spool_dir = settings.data_dir.join("spool");
     std::fs::create_dir_all(&spool_dir).context("The spool directory cannot be made")?;
     let spool = Spool::new(spool_dir.clone());
-    let built = api(&house, journal.clone(), spool.clone())?;
+    let feeds = feeds(&house);
+    let built = api(&house, journal.clone(), spool.clone(), &feeds)?;
     let operations = Operations {
         db: house.db.clone(),
         journal: journal.clone(),
@@ -103,12 +105,14 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
             () = told.cancelled() => {}
         }
     });
+    tokio::spawn(tramontane_feeds::elsewhere::run(built.app.log().clone(), stop.clone()));
+    follow(built.app.following().clone(), feeds.clone(), &stop);
     keep_up(&house.directory, &spool, settings.request_log_days, &stop);
     let drain = Duration::from_secs(settings.drain_seconds);
     let executor = Arc::new(TaskExecutor::new(front.clone()));
     let (tasks, told) = (built.tasks.clone(), stop.clone());
     let tasks = tokio::spawn(async move { tasks.serve(executor, told, drain).await });
-    let (feeds, told) = (feeds(&house), stop.clone());
+    let told = stop.clone();
     let feeds = tokio::spawn(async move { feeds.serve(told, drain).await });
     tokio::spawn(tramontane_api::housekeeping::run(built.app.clone(), stop.clone()));
     tramontane_api::listen::serve(listener, front, stop.clone()).await?;
@@ -128,6 +132,36 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     telemetry.finish();
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Accounts from before there were subscriptions get theirs: at the start, and now and then because a node
+/// of an older version may still connect some. The feeds hear of subscriptions that change here.
+fn follow(following: Following, feeds: Feeds, stop: &CancellationToken) {
+    let (mut changes, told) = (following.changes(), stop.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                changed = changes.changed() => match changed {
+                    Ok(()) => feeds.subscriptions_changed(),
+                    Err(_) => return,
+                },
+                () = told.cancelled() => return,
+            }
+        }
+    });
+    let told = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            match following.sweep().await {
+                Ok(0) => {}
+                Ok(accounts) => tracing::info!(accounts, "accounts got their default subscription"),
+                Err(error) => tracing::warn!(%error, "accounts could not be subscribed to"),
+            }
+            if waited(SWEEP_EVERY, &told).await {
+                return;
+            }
+        }
+    });
 }
 
 /// What has to be done now and then.

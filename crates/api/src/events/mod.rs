@@ -1,0 +1,52 @@
+//! Activity: events by cursor, subscriptions, and streams (wire API, sections 29, 30, 46, 53).
+//!
+//! Everything here reads the log of the `feeds` crate; what happens at the services gets there beside the
+//! requests. `read` answers pages and waits for them, `view` is an event as it is shown, `cursor` what a
+//! position looks like, `stream` and `whole` the streams of one account and of all of an application,
+//! `outlet` what they write to, `ticket` the tokens that browsers open one with.
+
+mod cursor;
+mod filter;
+mod outlet;
+mod read;
+mod routes;
+mod stream;
+mod subscriptions;
+mod ticket;
+mod view;
+mod whole;
+
+pub(crate) use outlet::Streams;
+pub(crate) use routes::routes;
+
+use tramontane_feeds::Error;
+
+use crate::account::Account;
+use crate::problem::{Answer, Problem};
+
+/// Checks that the account's events may be read: the application has events, and the credential is not limited
+/// to some folders.
+///
+/// # Errors
+/// `forbidden`, `permission_denied`.
+pub(crate) fn allowed(account: &Account) -> Answer<()> {
+    account.require_everywhere()?;
+    if account.application()?.events_enabled {
+        return Ok(());
+    }
+    Err(Problem::forbidden("Events are off for this application: switch events_enabled on."))
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Off => Self::forbidden(
+                "Events are off for this account. An empty POST to its subscriptions switches them on.",
+            ),
+            Error::Invalid { field, rule } => Self::invalid(field, rule),
+            Error::Accounts(error) => error.into(),
+            Error::Store(error) => error.into(),
+            error => Self::internal(format!("feeds: {error}")),
+        }
+    }
+}
