@@ -27,6 +27,18 @@ use tramontane_tasks::{Settings, Tasks};
 use tramontane_testkit::{Memory, Offline};
 use tramontane_vault::{MasterKey, SystemEntropy};
 
+/// Runs a test on each database engine.
+pub(crate) async fn on_each_engine<F: Future<Output = House>>(
+    limits: ApiLimits,
+    test: impl Fn(House) -> F,
+) {
+    let (test, limits) = (&test, &limits);
+    tramontane_store::scratch::on_each_engine(|scratch| async move {
+        test(House::on(scratch, limits.clone(), Vec::new(), None).await).await.scratch
+    })
+    .await;
+}
+
 /// The public URL of the server in tests.
 pub(crate) const BASE: &str = "https://tramontane.example.com";
 
@@ -167,7 +179,16 @@ impl House {
         more: Vec<Arc<dyn Connector>>,
         lent: Option<Arc<dyn Lent>>,
     ) -> Self {
-        let scratch = Scratch::sqlite().await;
+        Self::on(Scratch::sqlite().await, limits, more, lent).await
+    }
+
+    /// On a database of any engine.
+    pub(crate) async fn on(
+        scratch: Scratch,
+        limits: ApiLimits,
+        more: Vec<Arc<dyn Connector>>,
+        lent: Option<Arc<dyn Lent>>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::at(Timestamp::from_seconds(1_772_442_900));
         let lent_clock: Arc<dyn tramontane_model::Clock> = Arc::new(clock.clone());
@@ -255,6 +276,16 @@ impl House {
 
     /// Connects an account of any service.
     pub(crate) async fn account_of(&self, service: &str, name: &str) -> AccountId {
+        self.account_for(&self.app_id, service, name).await
+    }
+
+    /// Connects an account of any service to any application.
+    pub(crate) async fn account_for(
+        &self,
+        application: &str,
+        service: &str,
+        name: &str,
+    ) -> AccountId {
         let new = NewAccount {
             service: service.into(),
             admin: false,
@@ -267,7 +298,7 @@ impl House {
             token_expiry: None,
             refresh_token_expiry: None,
         };
-        self.app().directory().import(&self.app_id, new).await.unwrap().opened.id()
+        self.app().directory().import(application, new).await.unwrap().opened.id()
     }
 
     /// A token of an account.

@@ -1,8 +1,10 @@
 //! The API over a service in memory, asked as clients ask it.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod activity;
 mod connect;
 mod connect_links;
+mod events;
 mod faults;
 mod files;
 mod folders;
@@ -20,7 +22,9 @@ mod refusals;
 mod requests;
 mod responses;
 mod sockets;
+mod streams;
 mod stuck;
+mod subscriptions;
 mod tasks;
 mod team;
 mod tokens;

@@ -1,7 +1,9 @@
 //! A request that only reads writes nothing to the database: its log and usage leave in batches beside it.
 
+use http_body_util::BodyExt as _;
 use serde_json::json;
 
+use crate::activity::Writer;
 use crate::house::House;
 
 /// What was written beside the batches of the journal.
@@ -32,7 +34,15 @@ async fn reading_writes_nothing() {
         format!("{base}/tasks"),
         format!("{base}/storage/links"),
         format!("{base}/storage/files/none"),
+        format!("{base}/events"),
+        format!("{base}/events?cursor=1&page_size=1"),
+        format!("{base}/events?cursor=time:2026-01-01T00:00:00Z"),
+        format!("{base}/events/latest"),
+        format!("{base}/events/evt_{account}_1"),
+        format!("{base}/subscriptions"),
+        format!("{base}/subscriptions/default/activity"),
     ];
+    Writer::new(&house).await.files(account, &["a", "b"]).await;
     let before = written(&house).await;
     for round in 0..10 {
         for path in &paths {
@@ -45,6 +55,23 @@ async fn reading_writes_nothing() {
             // What a path does once (a cache that fills) it may not do with a write either.
             assert_eq!(written(&house).await, before, "{path} wrote in round {round}");
         }
+    }
+    let waited = house.get(&format!("{base}/events?cursor=2&wait=1")).key().send().await;
+    assert_eq!(waited.json()["count"], 0);
+    assert_eq!(written(&house).await, before, "waiting wrote");
+    for path in [format!("{base}/events/stream?cursor=0"), "/v1/events/stream?cursor=0".to_owned()]
+    {
+        let request =
+            http::Request::get(&path).header("authorization", format!("APIKey {}", house.api_key));
+        let answer = house.front.handle(request.body(axum::body::Body::empty()).unwrap()).await;
+        let mut body = answer.into_body();
+        let mut read = String::new();
+        while !read.contains(&format!("evt_{account}_2")) {
+            let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            read.push_str(std::str::from_utf8(&frame).unwrap());
+        }
+        drop(body);
+        assert_eq!(written(&house).await, before, "{path} wrote");
     }
     let refused = house.get("/v1/accounts").auth("APIKey nonsense").send().await;
     assert_eq!(refused.status, 403);
