@@ -4,6 +4,7 @@
 import os
 import subprocess
 import sys
+import time
 
 from house import ROOT, House, check
 
@@ -106,6 +107,43 @@ def multipart(account):
     check(file.get("contents").content == content, "the parts make the file")
 
 
+def events(account, shared):
+    """What happens in a folder arrives as events, by the cursor and by the iterator of the client."""
+    latest = account.get("events/latest")
+    check(latest.data["type"] == "cursor", "the newest cursor is told")
+    cursor, wanted = latest.data["cursor"], {f"event {number:02}.txt" for number in range(12)}
+    for name in sorted(wanted):
+        (shared / name).write_bytes(name.encode())
+    seen, deadline = [], time.monotonic() + 120
+    while {event.data["metadata"]["name"] for event in seen} < wanted:
+        check(time.monotonic() < deadline, f"events of new files arrive; so far {len(seen)}")
+        first = account.get("events", params={"cursor": cursor, "page_size": 5, "wait": 20})
+        seen += list(first.get_paging_iterator())
+        cursor = first.latest_cursor
+    numbers = [event.data["sequence"] for event in seen]
+    check(numbers == list(range(numbers[0], numbers[0] + len(numbers))), "sequence numbers have no gaps")
+    check(str(numbers[-1]) == cursor, "the cursor is the number of the last event")
+    check(all(event.data["type"] == "add" and event.data["action"] == "+" for event in seen), "they are additions")
+    some = [event.data["id"] for event in first.get_paging_iterator(max_resources=3)]
+    check(len(some) <= 3, "the iterator stops when it has enough")
+    one = account.get(f"events/{seen[0].data['id']}")
+    check(one.data == seen[0].data, "one event is read by its id")
+    named = account.get(f"storage/files/{seen[0].data['metadata']['id']}")
+    check(named.data["name"] == seen[0].data["metadata"]["name"], "an event's metadata names the object")
+    (shared / "event 00.txt").unlink()
+    while seen[-1].data["type"] != "delete":
+        check(time.monotonic() < deadline, "the event of a deletion arrives")
+        more = account.get("events", params={"cursor": cursor, "wait": 20})
+        seen += list(more.get_paging_iterator())
+        cursor = more.latest_cursor
+    check(seen[-1].data["metadata"]["name"] == "event 00.txt", "a deletion says what is gone")
+    check(len({event.data["id"] for event in seen}) == len(seen), "each event comes once")
+    check(raises(exceptions.APIException, lambda: account.get("events", params={"cursor": "99999999"})),
+          "a cursor beyond the newest event is refused")
+    for name in wanted - {"event 00.txt"}:
+        (shared / name).unlink()
+
+
 def raw(house):
     """The pass-through API, against a WebDAV server."""
     from urllib.parse import urlsplit
@@ -149,6 +187,7 @@ def main():
             multipart(account)
             for item in account.get("storage/folders/root/contents").get_paging_iterator():
                 item.delete()
+        events(verified, shared)
         raw(house)
 
 

@@ -36,6 +36,9 @@ def before_call(context, case, kwargs):
             # Now and then the id that was made up stays.
             if name in case.path_parameters and CHOICE.random() < 0.85:
                 case.path_parameters[name] = CHOICE.choice(values)
+    if is_mode(case, "query", "positive") and case.query and case.query.get("wait"):
+        # Nothing happens while they wait.
+        case.query["wait"] = 1
     if is_mode(case, "header", "positive"):
         if case.headers.get("Idempotency-Key"):
             case.headers["Idempotency-Key"] = f"{os.environ['TRAMONTANE_RUN']} {next(COUNT)}"

@@ -214,6 +214,7 @@ impl Directory {
         check_properties(&new.custom_properties)?;
         let owner = self.application_by_id(application).await?;
         let owner = owner.ok_or(Error::NotFound("application"))?;
+        let subscription = self.marked_id("sub_");
         for _ in 0..TRIES {
             if let Some(row) = self.same_account(application, &new, &identity).await? {
                 let change = AccountChange {
@@ -233,7 +234,8 @@ impl Directory {
             let id = self.random_in(&self.0.account_ids);
             let row = self.new_row(application, id, &new, &identity);
             let credential = self.seal_credential(id, &new.credential, 1)?;
-            let (feed, watched) = self.first_subscription(id, owner.events_enabled);
+            let (feed, watched) =
+                first_subscription(id, &subscription, owner.events_enabled, self.now());
             let made =
                 following::insert_account(&self.0.db, &row, &credential, feed.as_ref(), &watched);
             match made.await {
@@ -251,17 +253,6 @@ impl Directory {
             }
         }
         Err(Error::NoFreeId)
-    }
-
-    /// The default subscription that an account is born with. Where the application has no events it is
-    /// one that was deleted: a living one has to be asked for.
-    fn first_subscription(&self, account: i64, events: bool) -> (Option<Feed>, Subscription) {
-        let now = self.now();
-        let mut row = Subscription::first(self.marked_id("sub_"), account, now);
-        if !events {
-            row.deleted = Some(now);
-        }
-        (events.then(|| Feed::new(account, now)), row)
     }
 
     async fn same_account(
@@ -503,6 +494,19 @@ fn opened(
         revision: row.revision.saturating_sub(sealed.renewals),
     };
     Ok(Opened { row, account: Arc::new(account), credential_version: sealed.version })
+}
+
+/// The default subscription that an account is born with. Where the application has no events it is one that
+/// was deleted: a living one has to be asked for.
+fn first_subscription(
+    account: i64,
+    id: &str,
+    events: bool,
+    now: i64,
+) -> (Option<Feed>, Subscription) {
+    let mut row = Subscription::first(id.to_owned(), account, now);
+    row.deleted = (!events).then_some(now);
+    (events.then(|| Feed::new(account, now)), row)
 }
 
 fn settings_value(settings: &Settings) -> Value {

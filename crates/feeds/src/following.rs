@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 use tramontane_model::{Clock, NativeId};
 use tramontane_store::feeds::{self, Feed, Subscription};
 use tramontane_store::{Db, following};
@@ -53,6 +54,7 @@ pub struct Following {
     db: Db,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    changes: watch::Sender<u64>,
 }
 
 impl std::fmt::Debug for Following {
@@ -65,7 +67,18 @@ impl Following {
     /// The subscriptions in a database.
     #[must_use]
     pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { db, clock, entropy }
+        Self { db, clock, entropy, changes: watch::Sender::new(0) }
+    }
+
+    /// Counts the changes that this process made to subscriptions, for whoever keeps them in memory. Accounts
+    /// that are new have to be looked for: they come with theirs.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
     }
 
     fn now(&self) -> i64 {
@@ -89,6 +102,9 @@ impl Following {
                 ..Subscription::first(self.id(), account, now)
             };
             let made = feeds::subscribe(&self.db, &Feed::new(account, now), &row).await?;
+            if made {
+                self.changed();
+            }
             if let Some(row) = following::by_feed(&self.db, account).await? {
                 return Ok((row, made));
             }
@@ -117,6 +133,7 @@ impl Following {
             row.feed = highest.map_or(FIRST_FEED, |highest| highest.max(FIRST_FEED) + 1);
             let feed = Feed::new(account, row.created);
             if following::insert(&self.db, &feed, &row).await? {
+                self.changed();
                 return Ok(row);
             }
         }
@@ -140,6 +157,7 @@ impl Following {
         row.settings = watched.settings();
         row.modified = self.now();
         let done = feeds::update_subscription(&self.db, &row).await?;
+        self.changed();
         Ok(done.then_some(row))
     }
 
@@ -149,7 +167,9 @@ impl Following {
     /// # Errors
     /// Those of the database.
     pub async fn end(&self, account: i64, id: &str) -> Result<bool> {
-        Ok(feeds::unsubscribe(&self.db, account, id, self.now()).await?)
+        let done = feeds::unsubscribe(&self.db, account, id, self.now()).await?;
+        self.changed();
+        Ok(done)
     }
 
     /// Gives the accounts that have no default subscription theirs: those from before there were any. Where
@@ -172,6 +192,7 @@ impl Following {
             });
             let rows: Vec<_> = rows.collect();
             following::follow(&self.db, &rows).await?;
+            self.changed();
             done += rows.len();
         }
     }

@@ -5,7 +5,7 @@ use tramontane_accounts::{Access, NewToken};
 use tramontane_activity::{Action, Actor, Before, Category};
 use tramontane_api::ApiLimits;
 use tramontane_connector::{Entry, EntryKind, EntryRef, Storage as _};
-use tramontane_model::{AccountId, ResourceId, Timestamp};
+use tramontane_model::{AccountId, ResourceId};
 
 use crate::activity::{Writer, event};
 use crate::house::{House, Reply, on_each_engine};
@@ -130,14 +130,14 @@ async fn an_event_shows_the_object_as_the_storage_api_does() {
         json!({
             "id": format!("evt_{number}_1"), "type": "rename", "api": "events",
             "href": format!("https://tramontane.example.com/v1/accounts/{number}/events/evt_{number}_1"),
-            "account": number, "action": "~", "modified": "2026-03-02T09:14:58Z", "ip": null,
+            "account": number, "action": "~", "modified": "2026-03-02T09:14:58.000000Z", "ip": null,
             "user_id": "user_dS03", "event_category": "storage", "event_type": "rename",
             "event_subtype": null,
             "previous": {
                 "name": "before.txt", "path": "/before.txt",
                 "parent": {"id": "root", "type": "folder", "name": "Memory", "id_type": "path"},
             },
-            "sequence": 1, "detected": Timestamp::from_seconds(1_772_442_900).to_string(),
+            "sequence": 1, "detected": "2026-03-02T09:15:00.000000Z",
             "recovered": false,
         })
     );
@@ -307,6 +307,7 @@ async fn who_waits_takes_no_turn_to_work_but_is_counted() {
         let mut second = read(&house, account, "?wait=60&cursor=0").await;
         while !second.text().contains("event streams") {
             assert_eq!(second.status, 429, "{}", second.text());
+            tokio::task::yield_now().await;
             second = read(&house, account, "?wait=60&cursor=0").await;
         }
         assert!(second.headers.contains_key("retry-after"));
