@@ -191,12 +191,7 @@ fn grants(
 ///
 /// # Errors
 /// Malformed public URLs or proxies.
-pub fn api(
-    house: &House,
-    journal: Journal,
-    spool: Spool,
-    feeds: &Feeds,
-) -> anyhow::Result<Built> {
+pub fn api(house: &House, journal: Journal, spool: Spool, feeds: &Feeds) -> anyhow::Result<Built> {
     let settings = &house.config.settings;
     let proxies = settings.trusted_proxies.iter().map(|text| {
         let range = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
