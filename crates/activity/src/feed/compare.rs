@@ -323,6 +323,7 @@ impl<'a> Comparison<'a> {
             makes: moves.then(|| pair.new.clone()),
             inside,
             vacates: (moves && pair.old != pair.new).then(|| pair.old.clone()),
+            carried: if moves { self.carried(&was) } else { None },
             leaves: left,
             deletes: None,
         }])
@@ -354,6 +355,7 @@ impl<'a> Comparison<'a> {
             makes: Some(key.to_owned()),
             inside,
             vacates: None,
+            carried: None,
             leaves: Vec::new(),
             deletes: None,
         }))
@@ -380,6 +382,7 @@ impl<'a> Comparison<'a> {
             makes: None,
             inside: Vec::new(),
             vacates: Some(key.to_owned()),
+            carried: self.carried(&was),
             leaves: Vec::new(),
             deletes: Some(key.to_owned()),
         }))
@@ -503,6 +506,12 @@ impl<'a> Comparison<'a> {
             above.push(key);
         }
         Ok(above)
+    }
+
+    /// Where an item would be if it had gone along with its old folder.
+    fn carried(&self, was: &Item) -> Option<String> {
+        let folder = self.moved.get(was.parent.as_ref()?)?;
+        Some(format!("{folder}/{}", was.name))
     }
 
     /// The folders that an item was in, from the nearest up.

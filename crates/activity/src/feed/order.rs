@@ -18,6 +18,8 @@ pub(super) struct Operation {
     pub(super) inside: Vec<String>,
     /// The key that is free from now on.
     pub(super) vacates: Option<String>,
+    /// Where it would be found once its old folder has moved, if that moves.
+    pub(super) carried: Option<String>,
     /// The folders that it was taken out of.
     pub(super) leaves: Vec<String>,
     /// The folder or file that goes with everything in it.
@@ -41,6 +43,7 @@ pub(super) fn ordered(
     };
     let makes = index(|one| one.makes.as_ref());
     let vacates = index(|one| one.vacates.as_ref());
+    let carried = index(|one| one.carried.as_ref());
     let deletes = index(|one| one.deletes.as_ref());
     // What each waits for, and who waits for it.
     let mut waits = vec![BTreeSet::new(); operations.len()];
@@ -57,10 +60,12 @@ pub(super) fn ordered(
         for made in one.inside.iter().filter_map(|key| makes.get(key)) {
             first(*made, number);
         }
-        if rules.path_ids
-            && let Some(left) = one.makes.as_ref().and_then(|key| vacates.get(key))
-        {
-            first(*left, number);
+        for index in [&vacates, &carried] {
+            if rules.path_ids
+                && let Some(left) = one.makes.as_ref().and_then(|key| index.get(key))
+            {
+                first(*left, number);
+            }
         }
         for folder in &one.leaves {
             if let Some(deleted) = deletes.get(folder) {
