@@ -9,6 +9,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 use tramontane_model::Timestamp;
 use url::Url;
 
@@ -73,10 +75,41 @@ pub struct Inbound {
     pub now: Timestamp,
 }
 
+/// A channel's token as it is kept: its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenHash(String);
+
+impl TokenHash {
+    /// The hash of a token.
+    #[must_use]
+    pub fn of(token: &str) -> Self {
+        Self(hex::encode(Sha256::digest(token.as_bytes())))
+    }
+
+    /// A hash as it was kept.
+    #[must_use]
+    pub fn kept(hash: impl Into<String>) -> Self {
+        Self(hash.into())
+    }
+
+    /// The form that is kept.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether what a push shows is the token, found out in a time that does not depend on it.
+    #[must_use]
+    pub fn is_of(&self, shown: &[u8]) -> bool {
+        let shown = hex::encode(Sha256::digest(shown));
+        self.0.as_bytes().ct_eq(shown.as_bytes()).into()
+    }
+}
+
 /// What a push is checked with.
 pub struct PushKeys {
     /// The token of the channel that the address names, for [`Reach::Channel`].
-    pub token: Option<SecretString>,
+    pub token: Option<TokenHash>,
     /// What the service signs with, for [`Reach::Client`]: the OAuth client's secret or the keys of its
     /// webhooks; any of them may match.
     pub signing: Vec<SecretString>,

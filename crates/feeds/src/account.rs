@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tramontane_accounts::Directory;
 use tramontane_activity::feed::{Ask, Phase, Told};
+use tramontane_connector::push::Reach;
 use tramontane_connector::{Connector, Cx, Lent, Registry};
 use tramontane_model::AccountId;
 use tramontane_store::accounts::CredentialState;
@@ -14,6 +15,7 @@ use tramontane_store::{Db, feeds};
 
 use crate::collection::Kept;
 use crate::error::{Error, Result};
+use crate::push::{Channels, Pushing};
 use crate::source::Source;
 use crate::writer::Writing;
 
@@ -36,6 +38,7 @@ pub(crate) struct Lending {
     pub(crate) registry: Registry,
     pub(crate) lent: Arc<dyn Lent>,
     pub(crate) writing: Writing,
+    pub(crate) pushing: Pushing,
 }
 
 /// What a poll came to.
@@ -49,6 +52,8 @@ pub(crate) struct Polled {
     pub(crate) requests: u32,
     /// It was cut short: there is more.
     pub(crate) more: bool,
+    /// Whether all collections are pushed; `None` where the service has no channels.
+    pub(crate) pushed: Option<bool>,
     /// Everything was listed for the first time: no changes, whatever was found.
     pub(crate) first: bool,
 }
@@ -67,17 +72,23 @@ pub(crate) struct Followed {
     /// The collections may have changed.
     look: bool,
     synced: i64,
+    channels: Channels,
 }
 
 impl Followed {
     pub(crate) fn new(id: AccountId, lending: Lending, synced: i64) -> Self {
-        Self { id, lending, collections: None, look: true, synced }
+        Self { id, lending, collections: None, look: true, synced, channels: Channels::default() }
     }
 
     /// Forgets what is in memory: it may not be what was committed.
     pub(crate) fn forget(&mut self) {
         self.collections = None;
         self.look = true;
+    }
+
+    /// The service asks to look after the channels.
+    pub(crate) fn repair(&mut self) {
+        self.channels.repair = true;
     }
 
     /// Reads what changed since the last poll and writes it. `folders` are those that something was heard of;
@@ -106,7 +117,37 @@ impl Followed {
             self.advance(&id, &cx, &folders, schedule.as_ref(), &mut polled).await?;
         }
         self.synced = cx.now().micros();
+        self.keep_channels(connector.as_ref(), &cx, &mut polled).await?;
         Ok(polled)
+    }
+
+    /// Sees to the channels of what is followed by a cursor.
+    async fn keep_channels(
+        &mut self,
+        connector: &dyn Connector,
+        cx: &Cx,
+        polled: &mut Polled,
+    ) -> Result<()> {
+        let has = connector.changes().is_some_and(|changes| {
+            changes.push().is_some_and(|push| push.reach() == Reach::Channel)
+        });
+        if !has || self.lending.pushing.base.is_none() {
+            return Ok(());
+        }
+        let mut all = true;
+        for one in self.collections.iter().flatten().map(|(_, one)| one) {
+            let (true, Some(cursor)) = (one.kept.machine.is_settled(), one.kept.machine.cursor())
+            else {
+                all = false;
+                continue;
+            };
+            let (db, pushing, of) =
+                (&self.lending.db, &self.lending.pushing, one.source.collection());
+            let cx = cx.within(STEP);
+            all &= self.channels.keep(db, pushing, connector, &cx, of, cursor).await?;
+        }
+        polled.pushed = Some(all);
+        Ok(())
     }
 
     /// Loads the collections, and asks the service which there are when that may have changed.

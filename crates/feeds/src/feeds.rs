@@ -13,7 +13,7 @@ use tramontane_activity::schedule::{
     Budget, BudgetId, Class, Health, Outcome, Poll, Push, Schedule, Spec,
 };
 use tramontane_connector::changes::Heard;
-use tramontane_connector::{Kind, Lent, Registry, Retry};
+use tramontane_connector::{Connector, Kind, Lent, Registry, Retry};
 use tramontane_model::{AccountId, Clock};
 use tramontane_store::feeds::{self, Feed, FeedState};
 use tramontane_store::{Db, log};
@@ -22,6 +22,7 @@ use crate::account::{Followed, Lending, Polled};
 use crate::error::{Error, Result};
 use crate::live::Live;
 use crate::owner::{Owned, Owner};
+use crate::push::Pushing;
 use crate::writer::{Writer, Writing};
 use crate::{seal, shard};
 
@@ -72,6 +73,8 @@ pub struct Parts {
     pub lent: Arc<dyn Lent>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Pushes.
+    pub pushing: Pushing,
     /// A name for this process that no other has, new at each start.
     pub name: String,
     /// Wakes readers.
@@ -91,6 +94,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     lending: Lending,
     options: Options,
+    pushing: Pushing,
     live: Live,
     owned: watch::Receiver<Owned>,
     wake: Notify,
@@ -107,6 +111,8 @@ struct State {
     /// Folders that something was heard of.
     heard: BTreeMap<i64, BTreeSet<String>>,
     troubles: BTreeMap<i64, String>,
+    /// Accounts whose channels want to be looked after.
+    repairs: BTreeSet<i64>,
     read: BTreeSet<i64>,
     /// What hears of changes in accounts on this machine; dropping one ends it.
     watches: BTreeMap<i64, AbortOnDropHandle<()>>,
@@ -132,6 +138,7 @@ impl Feeds {
             registry: parts.registry,
             lent: parts.lent,
             writing,
+            pushing: parts.pushing.clone(),
         };
         let state = State {
             schedule: Schedule::new(now),
@@ -140,6 +147,7 @@ impl Feeds {
             warm: BTreeMap::new(),
             heard: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            repairs: BTreeSet::new(),
             read: BTreeSet::new(),
             watches: BTreeMap::new(),
         };
@@ -148,6 +156,7 @@ impl Feeds {
             clock: parts.clock,
             lending,
             options: parts.options,
+            pushing: parts.pushing.clone(),
             live,
             owned,
             wake: Notify::new(),
@@ -183,6 +192,23 @@ impl Feeds {
         let state = self.state();
         let health = state.schedule.health(key(account.number()))?;
         Some((health, state.troubles.get(&account.number()).cloned()))
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    pub(crate) fn pushing(&self) -> &Pushing {
+        &self.0.pushing
+    }
+
+    pub(crate) fn connector(&self, service: &str) -> Option<Arc<dyn Connector>> {
+        self.0.lending.registry.get(service).cloned()
+    }
+
+    /// The service asks to look after the channels of an account.
+    pub(crate) fn repair(&self, account: AccountId) {
+        self.state().repairs.insert(account.number());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -406,6 +432,9 @@ impl Feeds {
             (Arc::clone(account), folders, schedule)
         };
         let mut followed = account.lock().await;
+        if self.state().repairs.remove(&id.number()) {
+            followed.repair();
+        }
         let outcome = followed.poll(folders, schedule).await;
         if outcome.is_err() {
             followed.forget();
@@ -428,6 +457,10 @@ impl Feeds {
                     more: polled.more,
                 };
                 state.schedule.finish(poll, now, done);
+                if let Some(live) = polled.pushed {
+                    let push = if live { Push::Healthy } else { Push::Off };
+                    state.schedule.set_push(poll.feed, now, push);
+                }
             }
             Err(error) => {
                 tracing::debug!(account = id.number(), %error, "a poll failed");

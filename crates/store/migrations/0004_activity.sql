@@ -88,10 +88,15 @@ CREATE TABLE channels (
     state TEXT NOT NULL,
     native TEXT,
     resource TEXT,
+    -- The hash of what the service shows in each push.
+    token_hash TEXT NOT NULL,
     expires BIGINT,
     created BIGINT NOT NULL
 );
 CREATE INDEX channels_account ON channels (account, collection);
+
+-- A push may name nobody but the user.
+CREATE INDEX accounts_user ON accounts (service, identity) WHERE deleted IS NULL;
 
 -- The slices of the log: one per day, each with tables of its own (log_rows_N, log_blocks_N, log_index_N),
 -- so that retention drops tables instead of deleting rows.

@@ -101,6 +101,8 @@ record! {
         pub native: Option<String>,
         /// What else the service needs to end it.
         pub resource: Option<String>,
+        /// The hash of what the service shows in each push.
+        pub token_hash: String,
         /// When it runs out.
         pub expires: Option<i64>,
         /// When it was made.
@@ -361,8 +363,8 @@ pub async fn changes(db: &Db, account: i64, collection: &str) -> Result<Vec<(i64
 /// Notes a channel before the service is asked for it: its greeting may come before its answer.
 pub async fn insert_channel(db: &Db, row: &Channel) -> Result<()> {
     statement(
-        "INSERT INTO channels (id, account, collection, state, native, resource, expires, created) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO channels (id, account, collection, state, native, resource, token_hash, \
+         expires, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(row.id.as_str())
     .bind(row.account)
@@ -370,6 +372,7 @@ pub async fn insert_channel(db: &Db, row: &Channel) -> Result<()> {
     .bind(row.state.as_str())
     .bind(row.native.as_deref())
     .bind(row.resource.as_deref())
+    .bind(row.token_hash.as_str())
     .bind(row.expires)
     .bind(row.created)
     .execute(db.writer())
@@ -390,6 +393,24 @@ pub async fn update_channel(db: &Db, row: &Channel) -> Result<bool> {
     .execute(db.writer())
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// The channel with this id.
+pub async fn channel(db: &Db, id: &str) -> Result<Option<Channel>> {
+    Ok(select("FROM channels WHERE id = $1").bind(id).fetch_optional(db.reader()).await?)
+}
+
+/// The living accounts of a user of a service, whatever application they are of; at most 1,000.
+pub async fn accounts_of_user(db: &Db, service: &str, identity: &str) -> Result<Vec<i64>> {
+    let rows: Vec<(i64,)> = sqlx::query_as(
+        "SELECT id FROM accounts WHERE service = $1 AND identity = $2 AND deleted IS NULL \
+         ORDER BY id LIMIT 1000",
+    )
+    .bind(service)
+    .bind(identity)
+    .fetch_all(db.reader())
+    .await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
 /// The channels of an account, oldest first.

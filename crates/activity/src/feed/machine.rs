@@ -358,14 +358,19 @@ impl Machine {
             }
             (Phase::Following { .. }, Told::Folder(entries)) => next.relisted(entries, known, now),
             (Phase::Following { .. }, Told::NoFolder) => {
-                // It went again before it could be listed. Should it come back, it is listed then.
+                // It went again before it could be listed. Should it come back, it is listed then. It may be
+                // a folder above that went, and that may be back by then: so that one is looked at, too.
                 let folder = next.relist.remove(0);
+                let above = known.get(&folder)?.and_then(|item| item.parent);
                 let held = std::mem::take(&mut next.held);
                 let seen = Seen::Gone { trashed: true, within: None };
                 let lost = Observation { key: folder, seen, at: None, by: None, hint: None };
                 let mut plan = next.compared(&[lost], true, known, now)?;
                 plan.next.held = held;
                 plan.commit = true;
+                let above = above
+                    .filter(|above| *above != self.rules.root && !plan.next.relist.contains(above));
+                plan.next.relist.extend(above);
                 Ok(plan)
             }
             (Phase::Sweeping { .. }, Told::Folder(entries)) => next.swept(&entries, known, now),

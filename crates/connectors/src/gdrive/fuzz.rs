@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tramontane_connector::Bases;
-use tramontane_connector::push::{Inbound, Nudge, Push as _, PushKeys, Received};
+use tramontane_connector::push::{Inbound, Nudge, Push as _, PushKeys, Received, TokenHash};
 use tramontane_fuzz::fuzz;
 use tramontane_model::Timestamp;
 
@@ -27,7 +27,7 @@ fuzz!(pushes, ["a token that nobody guesses\nchange", "a token\nsync", "\nchange
     }
     let body = Bytes::copy_from_slice(data);
     let inbound = Inbound { query: String::new(), headers, body, now: Timestamp::from_seconds(0) };
-    let keys = |token: Option<&str>| PushKeys { token: token.map(Into::into), signing: vec![] };
+    let keys = |token: Option<&str>| PushKeys { token: token.map(TokenHash::of), signing: vec![] };
     match storage.receive(&inbound, &keys(Some(TOKEN))) {
         Ok(Received::Nudges(nudges)) => {
             assert_eq!(shown, TOKEN.as_bytes());

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq as _;
 use tramontane_connector::changes::Collection;
 use tramontane_connector::error::Kind;
 use tramontane_connector::push::{
-    Channel, Inbound, Nudge, Push, PushKeys, PushTarget, Reach, Received,
+    Channel, Inbound, Nudge, Push, PushKeys, PushTarget, Reach, Received, TokenHash,
 };
 use tramontane_connector::{Cx, Error, Result};
 use tramontane_model::Timestamp;
@@ -85,8 +85,7 @@ impl Push for DriveStorage {
 
     fn receive(&self, request: &Inbound, keys: &PushKeys) -> Result<Received> {
         let shown = request.headers.get(TOKEN).map(|value| value.as_bytes()).unwrap_or_default();
-        let known = keys.token.as_ref().map(|token| token.expose_secret()).unwrap_or_default();
-        let is_ours = !known.is_empty() && bool::from(known.as_bytes().ct_eq(shown));
+        let is_ours = keys.token.as_ref().is_some_and(|known| known.is_of(shown));
         if !is_ours {
             return Err(Error::new(
                 Kind::Credential,
@@ -124,8 +123,10 @@ mod tests {
             body: bytes::Bytes::new(),
             now: Timestamp::from_seconds(0),
         };
-        let keys =
-            PushKeys { token: token.map(Into::into), signing: vec!["398348u3tu83ut8uu38".into()] };
+        let keys = PushKeys {
+            token: token.map(TokenHash::of),
+            signing: vec!["398348u3tu83ut8uu38".into()],
+        };
         storage.receive(&request, &keys)
     }
 

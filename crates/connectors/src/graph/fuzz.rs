@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tramontane_connector::Bases;
-use tramontane_connector::push::{Inbound, Push as _, PushKeys, Received};
+use tramontane_connector::push::{Inbound, Push as _, PushKeys, Received, TokenHash};
 use tramontane_fuzz::fuzz;
 use tramontane_model::Timestamp;
 
@@ -32,7 +32,8 @@ fuzz!(
                 body: Bytes::copy_from_slice(body),
                 now: Timestamp::from_seconds(0),
             };
-            storage.receive(&inbound, &PushKeys { token: token.map(Into::into), signing: vec![] })
+            storage
+                .receive(&inbound, &PushKeys { token: token.map(TokenHash::of), signing: vec![] })
         };
         let text = String::from_utf8_lossy(data);
         if let Ok(received) = receive("", data, Some(TOKEN)) {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use subtle::ConstantTimeEq as _;
 use tramontane_connector::changes::Collection;
 use tramontane_connector::push::{
-    Channel, Inbound, Nudge, Push, PushKeys, PushTarget, Reach, Received, Reply,
+    Channel, Inbound, Nudge, Push, PushKeys, PushTarget, Reach, Received, Reply, TokenHash,
 };
 use tramontane_connector::{Cx, Error, Kind, Result};
 use tramontane_model::Timestamp;
@@ -126,18 +126,15 @@ impl Push for GraphStorage {
                 body: Bytes::from(token),
             }));
         }
-        let known = keys.token.as_ref().map(|token| token.expose_secret()).unwrap_or_default();
         let refused =
             || Error::new(Kind::Credential, "The push does not show the channel's token.");
-        if known.is_empty() {
-            return Err(refused());
-        }
+        let known = keys.token.as_ref().ok_or_else(refused)?;
         let message: Message = serde_json::from_slice(&request.body)
             .map_err(|cause| Error::invalid("The push cannot be read.").because(cause))?;
         let (mut any, mut look, mut repair) = (false, false, false);
         for one in message.value {
             let state = one.client_state.unwrap_or_default();
-            if !bool::from(state.as_bytes().ct_eq(known.as_bytes())) {
+            if !known.is_of(state.as_bytes()) {
                 continue;
             }
             any = true;
@@ -178,7 +175,7 @@ mod tests {
             body: Bytes::from(body.to_owned()),
             now: Timestamp::from_seconds(0),
         };
-        storage.receive(&request, &PushKeys { token: token.map(Into::into), signing: vec![] })
+        storage.receive(&request, &PushKeys { token: token.map(TokenHash::of), signing: vec![] })
     }
 
     /// A notification in the form that the documentation shows.

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use tramontane_connector::changes::Changes;
 use tramontane_connector::push::{
-    Channel, Inbound, Nudge, Push, PushKeys, PushTarget, Reach, Received,
+    Channel, Inbound, Nudge, Push, PushKeys, TokenHash, PushTarget, Reach, Received,
 };
 use tramontane_connector::{Kind, Result};
 use tramontane_model::{Clock as _, SystemClock};
@@ -33,7 +33,7 @@ struct Receiver {
 
 fn keys(token: Option<&str>, signing: &[&str]) -> PushKeys {
     let signing = signing.iter().map(|key| SecretString::from(*key)).collect();
-    PushKeys { token: token.map(SecretString::from), signing }
+    PushKeys { token: token.map(TokenHash::of), signing }
 }
 
 async fn arrive(
