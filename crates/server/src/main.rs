@@ -10,6 +10,7 @@ mod lifecycle;
 mod master_key;
 mod operations;
 mod output;
+mod pushes;
 mod settings;
 mod telemetry;
 #[cfg(feature = "otlp")]

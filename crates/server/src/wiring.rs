@@ -14,7 +14,7 @@ use tramontane_api::limits::Rate;
 use tramontane_api::{ApiLimits, App, Fetch, Parts, Site};
 use tramontane_connector::http::{Request, Response};
 use tramontane_connector::{Bases, Lent, Registry};
-use tramontane_feeds::{Feeds, Live, Log};
+use tramontane_feeds::{Feeds, Live, Log, Pushing};
 use tramontane_fill::{Ceilings, Spool};
 use tramontane_model::{Clock, SystemClock};
 use tramontane_store::{Db, Journal, Limits};
@@ -25,6 +25,7 @@ use url::Url;
 
 use crate::config::Config;
 use crate::master_key;
+use crate::pushes::ClientSecrets;
 
 /// Everything that commands work with.
 pub struct House {
@@ -263,11 +264,25 @@ fn feeds(house: &House, app: &App) -> Feeds {
         registry: house.registry.clone(),
         lent: house.wire.clone(),
         clock: Arc::clone(&house.clock),
+        pushing: Pushing {
+            base: push_base(house),
+            entropy: Arc::new(SystemEntropy),
+            keys: Arc::new(ClientSecrets(house.grants.clone())),
+        },
         name: format!("node-{}-{start}", node_name(house)),
         live: app.log().live().clone(),
         subscriptions: app.following().changes(),
         options: tramontane_feeds::Options::default(),
     })
+}
+
+/// Where services can push to: the first public URL. Services of the sandbox reach this machine itself.
+fn push_base(house: &House) -> Option<Url> {
+    let settings = &house.config.settings;
+    let public = settings.public_urls.first().and_then(|text| Url::parse(text).ok());
+    let own = || Url::parse(&format!("http://{}", settings.listen)).ok();
+    let base = public.filter(|url| url.scheme() == "https" || settings.sandbox);
+    base.or_else(|| own().filter(|_| settings.sandbox))?.join("/v1/push/").ok()
 }
 
 /// A name that stays the same for a data directory on a machine.

@@ -108,6 +108,13 @@ impl OperatorClients {
 }
 
 impl Grants {
+    /// The secrets of the operator's clients of a service: what some services sign their pushes with.
+    #[must_use]
+    pub fn operator_secrets(&self, service: &str) -> Vec<SecretString> {
+        let clients = [false, true].map(|admin| self.operator_clients().get(service, admin));
+        clients.into_iter().flatten().filter_map(|client| client.secret.clone()).collect()
+    }
+
     /// The client that an application connects this service with: its own service key, else the
     /// operator's. For organisation-wide access those that were set for it come first, then the
     /// others.

@@ -9,11 +9,10 @@ use http::{HeaderName, Method};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::json;
-use subtle::ConstantTimeEq as _;
 use tramontane_connector::changes::Collection;
 use tramontane_connector::error::Kind;
 use tramontane_connector::push::{
-    Channel, Inbound, Nudge, Push, PushKeys, PushTarget, Reach, Received, TokenHash,
+    Channel, Inbound, Nudge, Push, PushKeys, PushTarget, Reach, Received,
 };
 use tramontane_connector::{Cx, Error, Result};
 use tramontane_model::Timestamp;
@@ -104,6 +103,7 @@ impl Push for DriveStorage {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use tramontane_connector::push::TokenHash;
     use std::sync::Arc;
 
     use tramontane_connector::Bases;

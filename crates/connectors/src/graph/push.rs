@@ -12,10 +12,9 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
-use subtle::ConstantTimeEq as _;
 use tramontane_connector::changes::Collection;
 use tramontane_connector::push::{
-    Channel, Inbound, Nudge, Push, PushKeys, PushTarget, Reach, Received, Reply, TokenHash,
+    Channel, Inbound, Nudge, Push, PushKeys, PushTarget, Reach, Received, Reply,
 };
 use tramontane_connector::{Cx, Error, Kind, Result};
 use tramontane_model::Timestamp;
@@ -158,6 +157,7 @@ impl Push for GraphStorage {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use tramontane_connector::push::TokenHash;
     use std::sync::Arc;
 
     use tramontane_connector::Bases;

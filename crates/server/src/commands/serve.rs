@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::lifecycle::stop_signal;
 use crate::operations::{Operations, router};
 use crate::output::Output;
+use crate::pushes;
 use crate::telemetry::Telemetry;
 use crate::wiring::{House, api};
 
@@ -85,8 +86,9 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
         metrics: Arc::new(telemetry.metrics.clone()),
         stop: stop.clone(),
     };
-    let mut front =
-        Front::new(built.app.clone()).with_operations(router(operations.clone(), settings.metrics));
+    let mut front = Front::new(built.app.clone()).with_operations(
+        router(operations.clone(), settings.metrics).merge(pushes::router(built.feeds.clone())),
+    );
     if let Some(traces) = telemetry.lent() {
         front = front.with_traces(traces);
     }
