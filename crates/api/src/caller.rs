@@ -12,6 +12,7 @@ use tramontane_accounts::{
 use tramontane_model::Code;
 
 use crate::call::Call;
+use crate::listen::Hangup;
 use crate::problem::{Answer, Problem};
 use crate::state::App;
 
@@ -27,14 +28,22 @@ pub struct ApiKey(pub KeyCaller);
 #[derive(Clone, Debug)]
 pub struct Developer(pub DeveloperCaller);
 
-/// The credential that a request shows, for what outlives the request and asks again.
-pub(crate) struct Presenting(pub(crate) SecretString);
+/// What a request shows that outlives it: the credential, to be asked again, and the connection's end.
+pub(crate) struct Presenting {
+    /// The `Authorization` header.
+    pub(crate) credential: SecretString,
+    /// Ends the connection, where that can be done.
+    pub(crate) hangup: Option<Hangup>,
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Presenting {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(SecretString::from(header(parts).unwrap_or_default())))
+        Ok(Self {
+            credential: SecretString::from(header(parts).unwrap_or_default()),
+            hangup: parts.extensions.get::<Hangup>().cloned(),
+        })
     }
 }
 

@@ -21,6 +21,18 @@ use crate::quotes::{Mended, Mending};
 /// How long to wait when the machine gives no more connections (too many files open).
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
+/// Ends a connection of HTTP/1, in a request's extensions: for clients that take nothing. As long as the
+/// socket takes no bytes, an answer that breaks off would go unnoticed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hangup(CancellationToken);
+
+impl Hangup {
+    /// Ends it now.
+    pub(crate) fn hang_up(&self) {
+        self.0.cancel();
+    }
+}
+
 /// Serves until `stop` is cancelled, then lets requests that are under way finish, for as long as the
 /// limits say.
 ///
@@ -84,12 +96,17 @@ async fn connection(
     }
     let mended = Mended::default();
     let stream = Mending::new(stream, mended.clone());
+    let hangup = Hangup::default();
+    let hung_up = hangup.0.clone();
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         mended.restore(request.uri_mut());
-        let front = front.clone();
+        let (front, hangup) = (front.clone(), hangup.clone());
         async move {
             let mut request: Request = request.map(Body::new);
             request.extensions_mut().insert(peer);
+            if request.version() < http::Version::HTTP_2 {
+                request.extensions_mut().insert(hangup);
+            }
             Ok::<_, std::convert::Infallible>(front.handle(request).await)
         }
     });
@@ -110,9 +127,13 @@ async fn connection(
     tokio::pin!(serving);
     let outcome = tokio::select! {
         outcome = serving.as_mut() => outcome,
+        () = hung_up.cancelled() => return,
         () = stop.cancelled() => {
             serving.as_mut().graceful_shutdown();
-            serving.await
+            tokio::select! {
+                outcome = serving => outcome,
+                () = hung_up.cancelled() => return,
+            }
         }
     };
     if let Err(error) = outcome {

@@ -22,7 +22,9 @@ use tokio::sync::mpsc;
 use tramontane_model::Code;
 
 use crate::answer::ascii;
+use crate::listen::Hangup;
 use crate::problem::{Answer, Problem};
+use crate::state::App;
 
 /// Pieces that wait for the client.
 const PIECES: usize = 16;
@@ -98,14 +100,16 @@ pub(crate) struct Outlet {
     /// Cut off, in place of an end: the client must not take it for one.
     cut: Arc<AtomicBool>,
     stall: Duration,
+    hangup: Option<Hangup>,
 }
 
 /// An outlet, and the answer that it feeds. The seat is held until the answer has gone out or was given up.
-pub(crate) fn open(stall: Duration, seat: Seat) -> (Outlet, Response) {
+pub(crate) fn open(app: &App, seat: Seat, hangup: Option<Hangup>) -> (Outlet, Response) {
+    let stall = app.limits().stream_stall;
     let (pieces, waiting) = mpsc::channel(PIECES);
     let cut = Arc::<AtomicBool>::default();
     let piece = format!("retry: {RETRY}\n\n").into_bytes();
-    let outlet = Outlet { pieces, piece, cut: Arc::clone(&cut), stall };
+    let outlet = Outlet { pieces, piece, cut: Arc::clone(&cut), stall, hangup };
     let state = Some((waiting, cut, seat));
     let body = stream::unfold(state, |state| async move {
         let (mut waiting, cut, seat) = state?;
@@ -190,6 +194,9 @@ impl Outlet {
     /// Ends the stream as one that broke off.
     pub(crate) fn cut_off(&self) {
         self.cut.store(true, Ordering::Release);
+        if let Some(hangup) = &self.hangup {
+            hangup.hang_up();
+        }
     }
 
     /// Waits until the client has gone.

@@ -27,7 +27,7 @@ pub(crate) const LAST: &str = "Last-Event-ID";
 /// # Errors
 /// As section 29.1; `too_many_requests` when the application has too many open.
 pub(crate) async fn open(reader: Reader, headers: HeaderMap, query: Query) -> Answer<Response> {
-    let Reader { account, pass } = reader;
+    let Reader { account, pass, hangup } = reader;
     allowed(&account)?;
     let filter = Filter::read(&query)?;
     let last = last_seen(&headers)?;
@@ -47,7 +47,7 @@ pub(crate) async fn open(reader: Reader, headers: HeaderMap, query: Query) -> An
     }
     let seat = app.streams().seat(account.application_id())?;
     account.call.make_room();
-    let (outlet, response) = outlet::open(app.limits().stream_stall, seat);
+    let (outlet, response) = outlet::open(app, seat, hangup);
     let stream = Stream { account, pass, filter, feed, after, told: after, grown };
     tokio::spawn(stream.run(outlet));
     Ok(response)

@@ -14,6 +14,7 @@ use crate::account::Account;
 use crate::answer::ok;
 use crate::call::Call;
 use crate::caller::header;
+use crate::listen::Hangup;
 use crate::problem::{Answer, Problem};
 use crate::public;
 use crate::query::Query;
@@ -78,6 +79,8 @@ pub(crate) struct Reader {
     pub(crate) account: Account,
     /// What the stream may go on by.
     pub(crate) pass: Pass,
+    /// Ends the connection, where that can be done.
+    pub(crate) hangup: Option<Hangup>,
 }
 
 impl FromRequestParts<App> for Reader {
@@ -85,10 +88,12 @@ impl FromRequestParts<App> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
         let query = Query::of(&parts.uri);
+        let hangup = parts.extensions.get::<Hangup>().cloned();
         let Some(token) = query.text("stream_token").filter(|_| header(parts).is_none()) else {
             let account = Account::from_request_parts(parts, app).await?;
             let header = header(parts).unwrap_or_default();
-            return Ok(Self { account, pass: Pass::Credential(SecretString::from(header)) });
+            let pass = Pass::Credential(SecretString::from(header));
+            return Ok(Self { account, pass, hangup });
         };
         let refused = || Problem::forbidden("The stream_token is not of this stream, or is over.");
         let call = Call::from_request_parts(parts, app).await?;
@@ -100,7 +105,7 @@ impl FromRequestParts<App> for Reader {
         let opened = app.keys().open_token::<()>(&sealer, &context(id), token).await;
         opened.map_err(|_| refused())?;
         let account = public::open(app, &call, id.number()).await?.ok_or_else(refused)?;
-        Ok(Self { account, pass: Pass::Token(Instant::now() + TOKEN_STREAM) })
+        Ok(Self { account, pass: Pass::Token(Instant::now() + TOKEN_STREAM), hangup })
     }
 }
 

@@ -115,7 +115,7 @@ async fn unseal(app: &App, application: &str, param: &str, cursor: &str) -> Answ
 pub(crate) async fn open(
     State(app): State<App>,
     ApiKey(key): ApiKey,
-    Presenting(credential): Presenting,
+    Presenting { credential, hangup }: Presenting,
     call: Call,
     headers: HeaderMap,
     query: Query,
@@ -147,7 +147,7 @@ pub(crate) async fn open(
     }
     let seat = app.streams().seat(&key.application.id)?;
     call.make_room();
-    let (outlet, response) = outlet::open(app.limits().stream_stall, seat);
+    let (outlet, response) = outlet::open(&app, seat, hangup);
     let told = places.clone();
     // The accounts that are opened for rendering are not the request's own.
     let call = call.part();

@@ -421,25 +421,10 @@ async fn only_an_api_key_reads_all_accounts() {
 async fn a_server_that_stops_says_goodbye_and_ends() {
     let house = House::new().await;
     let account = house.account("a").await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let serving = serve(listener, house.front.clone(), stop.clone());
-    let served = tokio::spawn(async move { serving.await.unwrap() });
+    let (address, stop, served) = listening(&house).await;
     let mut clients = Vec::new();
     for path in [path(account), "/v1/events/stream".to_owned()] {
-        let mut client = TcpStream::connect(address).await.unwrap();
-        let text = format!(
-            "GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: APIKey {}\r\n\r\n",
-            house.api_key
-        );
-        client.write_all(text.as_bytes()).await.unwrap();
-        let mut read = String::new();
-        while !read.contains("retry: 2000") {
-            let mut piece = [0; 1024];
-            let count = client.read(&mut piece).await.unwrap();
-            assert_ne!(count, 0, "{read}");
-            read.push_str(std::str::from_utf8(&piece[..count]).unwrap());
-        }
+        let client = connected(&house, address, &path).await;
         clients.push(client);
     }
     stop.cancel();
@@ -450,4 +435,55 @@ async fn a_server_that_stops_says_goodbye_and_ends() {
         assert!(rest.ends_with("0\r\n\r\n"), "the answer is whole: {rest}");
     }
     served.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_takes_nothing_is_closed() {
+    // Were it left open, the server would wait an hour for its end.
+    let limits = ApiLimits {
+        stream_stall: Duration::from_millis(50),
+        drain: Duration::from_secs(3_600),
+        ..ApiLimits::default()
+    };
+    let house = House::with(limits).await;
+    let account = house.account("a").await;
+    let writer = Writer::new(&house).await;
+    let (address, stop, served) = listening(&house).await;
+    let _client = connected(&house, address, &path(account)).await;
+    let long = "x".repeat(20_000);
+    let events: Vec<Event> = (0..500).map(|_| event(Action::Add, &long)).collect();
+    // More than the buffers of any socket hold.
+    for _ in 0..4 {
+        writer.happen(account, &events).await;
+    }
+    while house.app().log().live().is_read(account.number()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stop.cancel();
+    served.await.unwrap();
+}
+
+async fn listening(
+    house: &House,
+) -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let serving = serve(listener, house.front.clone(), stop.clone());
+    (address, stop, tokio::spawn(async move { serving.await.unwrap() }))
+}
+
+/// A client on a socket that has seen the beginning of a stream.
+async fn connected(house: &House, address: std::net::SocketAddr, path: &str) -> TcpStream {
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let auth = format!("Authorization: APIKey {}", house.api_key);
+    let text = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{auth}\r\n\r\n");
+    client.write_all(text.as_bytes()).await.unwrap();
+    let mut read = String::new();
+    while !read.contains("retry: 2000") {
+        let mut piece = [0; 1024];
+        let count = client.read(&mut piece).await.unwrap();
+        assert_ne!(count, 0, "{read}");
+        read.push_str(std::str::from_utf8(&piece[..count]).unwrap());
+    }
+    client
 }
