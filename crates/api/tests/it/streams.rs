@@ -113,7 +113,7 @@ impl Stream {
     /// The next event.
     async fn event(&mut self) -> Block {
         loop {
-            let block = self.block().await.expect("the stream ended");
+            let block = self.block().await.unwrap();
             if block.event.is_some() {
                 return block;
             }
