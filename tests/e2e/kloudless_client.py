@@ -107,41 +107,59 @@ def multipart(account):
     check(file.get("contents").content == content, "the parts make the file")
 
 
-def events(account, shared):
-    """What happens in a folder arrives as events, by the cursor and by the iterator of the client."""
+def events(account, shared, word):
+    """What happens in a folder arrives as events, by the cursor and by the iterator of the client. `word` tells
+    these files from others."""
     latest = account.get("events/latest")
     check(latest.data["type"] == "cursor", "the newest cursor is told")
-    cursor, wanted = latest.data["cursor"], {f"event {number:02}.txt" for number in range(12)}
+    cursor, seen, deadline = latest.data["cursor"], [], time.monotonic() + 180
+
+    def read(wait):
+        page = account.get("events", params={"cursor": read.cursor, "page_size": 5, "wait": wait})
+        seen.extend(page.get_paging_iterator())
+        read.cursor = page.latest_cursor
+        return page
+
+    def named(word, kind):
+        return [event for event in seen if event.data["metadata"]["name"].startswith(word)
+                and event.data["type"] == kind]
+
+    read.cursor = cursor
+    tries = 0
+    while not named(f"begin {word}", "add"):
+        # What was there before the account was first looked at is no event.
+        check(time.monotonic() < deadline, f"events begin to arrive (try {tries})")
+        (shared / f"begin {word} {tries}.txt").write_bytes(f"begin {word} {tries}".encode())
+        tries += 1
+        read(2)
+    wanted = {f"event {word} {number:02}.txt" for number in range(12)}
     for name in sorted(wanted):
         (shared / name).write_bytes(name.encode())
-    seen, deadline = [], time.monotonic() + 120
-    while {event.data["metadata"]["name"] for event in seen} < wanted:
+    while {event.data["metadata"]["name"] for event in named(f"event {word}", "add")} != wanted:
         check(time.monotonic() < deadline, f"events of new files arrive; so far {len(seen)}")
-        first = account.get("events", params={"cursor": cursor, "page_size": 5, "wait": 20})
-        seen += list(first.get_paging_iterator())
-        cursor = first.latest_cursor
+        page = read(20)
     numbers = [event.data["sequence"] for event in seen]
-    check(numbers == list(range(numbers[0], numbers[0] + len(numbers))), "sequence numbers have no gaps")
-    check(str(numbers[-1]) == cursor, "the cursor is the number of the last event")
-    check(all(event.data["type"] == "add" and event.data["action"] == "+" for event in seen), "they are additions")
-    some = [event.data["id"] for event in first.get_paging_iterator(max_resources=3)]
-    check(len(some) <= 3, "the iterator stops when it has enough")
-    one = account.get(f"events/{seen[0].data['id']}")
-    check(one.data == seen[0].data, "one event is read by its id")
-    named = account.get(f"storage/files/{seen[0].data['metadata']['id']}")
-    check(named.data["name"] == seen[0].data["metadata"]["name"], "an event's metadata names the object")
-    (shared / "event 00.txt").unlink()
-    while seen[-1].data["type"] != "delete":
+    check(numbers == list(range(int(cursor) + 1, int(cursor) + 1 + len(numbers))), "sequence numbers have no gaps")
+    check(str(numbers[-1]) == read.cursor, "the cursor is the number of the last event")
+    added = named(f"event {word}", "add")
+    check(all(event.data["action"] == "+" for event in added), "they are additions")
+    check(len(list(page.get_paging_iterator(max_resources=3))) <= 3, "the iterator stops when it has enough")
+    one = account.get(f"events/{added[0].data['id']}")
+    check(one.data == added[0].data, "one event is read by its id")
+    metadata = added[0].data["metadata"]
+    check(account.get(f"storage/files/{metadata['id']}").data["name"] == metadata["name"],
+          "an event's metadata names the object")
+    (shared / f"event {word} 00.txt").unlink()
+    while not named(f"event {word}", "delete"):
         check(time.monotonic() < deadline, "the event of a deletion arrives")
-        more = account.get("events", params={"cursor": cursor, "wait": 20})
-        seen += list(more.get_paging_iterator())
-        cursor = more.latest_cursor
-    check(seen[-1].data["metadata"]["name"] == "event 00.txt", "a deletion says what is gone")
+        read(20)
+    gone = named(f"event {word}", "delete")[0].data["metadata"]
+    check(gone["id"] and gone["name"] == f"event {word} 00.txt", "a deletion says what is gone")
     check(len({event.data["id"] for event in seen}) == len(seen), "each event comes once")
     check(raises(exceptions.APIException, lambda: account.get("events", params={"cursor": "99999999"})),
           "a cursor beyond the newest event is refused")
-    for name in wanted - {"event 00.txt"}:
-        (shared / name).unlink()
+    for file in shared.glob("*.txt"):
+        file.unlink()
 
 
 def raw(house):
@@ -182,12 +200,12 @@ def main():
               "accounts are listed")
         check(raises(exceptions.ForbiddenException, lambda: kloudless.Account(token="nonsense").get()),
               "a wrong token is refused as the client expects")
-        for account in (verified, keyed):
+        for word, account in (("token", verified), ("key", keyed)):
             files(account, paging(account))
             multipart(account)
             for item in account.get("storage/folders/root/contents").get_paging_iterator():
                 item.delete()
-        events(verified, shared)
+            events(account, shared, word)
         raw(house)
 
 
