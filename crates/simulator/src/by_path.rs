@@ -158,8 +158,20 @@ impl Service for ByPath {
         Told::Changes { observations, next, more }
     }
 
-    fn folder(&mut self, _key: &str, _random: &mut StdRng, _now: i64) -> Told {
-        Told::NoFolder
+    fn folder(&mut self, key: &str, _random: &mut StdRng, _now: i64) -> Told {
+        if key != ROOT && !self.truth.visible(key) {
+            return Told::NoFolder;
+        }
+        let ids: Vec<String> = self.truth.children(key).into_iter().cloned().collect();
+        let inside = ids.iter().map(|id| {
+            let mut one = self.there(id);
+            one.key.clone_from(id);
+            if let Seen::There(there) = &mut one.seen {
+                there.parent = Some(key.to_owned());
+            }
+            one
+        });
+        Told::Folder(inside.collect())
     }
 
     fn exists(&self, key: &str) -> bool {

@@ -32,6 +32,8 @@ pub const MAX_VERIFIED: usize = 200;
 pub const SAMPLE: usize = 50;
 /// So many may vanish at once before it is doubted.
 const MASS: usize = 1_000;
+/// The most folders that are listed again after a listing that passed them over.
+const MAX_RELIST: usize = 10_000;
 /// The most folders that are remembered as lively.
 const MAX_LIVELY: usize = 64;
 
@@ -582,6 +584,16 @@ impl Machine {
                 ..gone(key.clone())
             })
             .collect();
+        // The listing passed over a folder that is there, so it did not show what is in it either.
+        let mut passed: Vec<String> =
+            missing.iter().filter(|key| there.contains(*key)).cloned().collect();
+        while let Some(key) = passed.pop() {
+            let folder = known.get(&key)?.is_some_and(|item| item.kind == ItemKind::Folder);
+            if folder && !self.relist.contains(&key) && self.relist.len() < MAX_RELIST {
+                passed.extend(known.children(&key)?.into_iter().map(|(key, _)| key));
+                self.relist.push(key);
+            }
+        }
         let held = std::mem::take(&mut self.held);
         let mut plan = self.compared(&lost, true, known, now)?;
         plan.next.held = held;
