@@ -404,7 +404,7 @@ def test_sharing(client, other, folder, file):
     client.user_collaborations.delete_collaboration_by_id(made.id)
     refused(404, "not_found", lambda: other.folders.get_folder_by_id(folder.id))
     link = shared_links_files.AddShareLinkToFileSharedLink(
-        access=shared_links_files.AddShareLinkToFileSharedLinkAccessField.OPEN, password="secret1")
+        access=shared_links_files.AddShareLinkToFileSharedLinkAccessField.OPEN, password="secret-1")
     shared = client.shared_links_files.add_share_link_to_file(file.id, "shared_link", shared_link=link)
     check(shared.shared_link.is_password_enabled and shared.shared_link.url.startswith("https://"), "a link is made")
     client.shared_links_files.get_shared_link_for_file(file.id, "shared_link")

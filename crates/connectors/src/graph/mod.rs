@@ -9,6 +9,7 @@ mod fault;
 mod fuzz;
 mod id;
 mod item;
+mod links;
 mod moves;
 mod names;
 mod push;
