@@ -17,6 +17,7 @@ if "box-venv" not in os.environ:
     os.execv(f"{made}/bin/python", [f"{made}/bin/python", *sys.argv])
 
 import base64  # noqa: E402
+import datetime  # noqa: E402
 import hashlib  # noqa: E402
 import http.server  # noqa: E402
 import io  # noqa: E402
@@ -408,7 +409,11 @@ def test_sharing(client, other, folder, file):
     shared = client.shared_links_files.add_share_link_to_file(file.id, "shared_link", shared_link=link)
     check(shared.shared_link.is_password_enabled and shared.shared_link.url.startswith("https://"), "a link is made")
     client.shared_links_files.get_shared_link_for_file(file.id, "shared_link")
-    client.shared_links_files.update_shared_link_on_file(file.id, "shared_link")
+    day = datetime.datetime(2099, 1, 2, tzinfo=datetime.timezone.utc)
+    ends = shared_links_files.UpdateSharedLinkOnFileSharedLink(unshared_at=day)
+    changed = client.shared_links_files.update_shared_link_on_file(file.id, "shared_link", shared_link=ends)
+    check(changed.shared_link.unshared_at == day and changed.shared_link.is_password_enabled, "what is not named stays")
+    check(changed.shared_link.url == shared.shared_link.url, "with the address")
     client.shared_links_files.remove_shared_link_from_file(file.id, "shared_link")
     client.shared_links_folders.add_share_link_to_folder(
         folder.id, "shared_link", shared_link=shared_links_folders.AddShareLinkToFolderSharedLink())

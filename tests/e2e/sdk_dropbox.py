@@ -202,6 +202,17 @@ def links(dbx, made):
     settings = sharing.SharedLinkSettings(audience=sharing.LinkAudience.team)
     changed = dbx.sharing_modify_shared_link_settings(shared.url, settings)
     check(changed.link_permissions.effective_audience.is_team(), "and changed")
+    over = sharing.SharedLinkSettings(expires=datetime.datetime(2020, 1, 1))
+    late = lambda: dbx.sharing_modify_shared_link_settings(shared.url, over)  # noqa: E731
+    check(refused(exceptions.ApiError, late, "settings_error"), "but not to what is over")
+    day = datetime.datetime(2099, 1, 2, 3, 4, 5)
+    locked = sharing.SharedLinkSettings(
+        audience=sharing.LinkAudience.public, require_password=True, link_password="hush", expires=day)
+    changed = dbx.sharing_modify_shared_link_settings(shared.url, locked)
+    check(changed.expires == day and changed.link_permissions.require_password, "a link is locked and ends")
+    bare = sharing.SharedLinkSettings(require_password=False)
+    changed = dbx.sharing_modify_shared_link_settings(shared.url, bare, remove_expiration=True)
+    check(changed.expires is None and changed.link_permissions.resolved_visibility.is_public(), "or no longer")
     dbx.sharing_revoke_shared_link(shared.url)
     check(dbx.sharing_list_shared_links().links == [], "and revoked")
 

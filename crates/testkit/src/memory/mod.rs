@@ -68,6 +68,18 @@ impl Memory {
         })
     }
 
+    /// Removes the links to a file, as someone at the service does.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn remove_links(&self, account: AccountId, file: &NativeId) -> Result<()> {
+        self.with(account, "", Timestamp::from_micros(0), |drive| {
+            let id = drive.live(EntryKind::File, file)?;
+            drive.get_mut(id)?.links.clear();
+            Ok(())
+        })
+    }
+
     fn with<T>(
         &self,
         account: AccountId,

@@ -10,6 +10,7 @@ mod gdrive;
 mod gdrive_faults;
 mod gdrive_scenes;
 mod graph;
+mod links;
 mod nextcloud;
 mod pushes;
 mod s3;
