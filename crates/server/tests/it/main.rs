@@ -5,5 +5,6 @@ mod administrators;
 mod house;
 mod rooms;
 mod serving;
+mod words;
 
 mod command_line;
