@@ -234,3 +234,65 @@ fn an_administrator_of_google_lists_people_and_acts_for_none() {
     let told = refused["message"].as_str().unwrap();
     assert!(told.contains("service account"), "{told}");
 }
+
+/// Service accounts: nobody consents, the application's own credential stands for the organisation. The
+/// binary gets its tokens the whole way, from the import to calls as members.
+#[test]
+fn a_service_account_is_imported_and_acts_as_members() {
+    let stage = Stage::set();
+    let key = stage.server.printed["api_key"].as_str().unwrap();
+    let import = |body: &Value| {
+        let url = stage.base.join("/v1/accounts?verify=true").unwrap();
+        let headers =
+            [format!("authorization: APIKey {key}"), "content-type: application/json".into()];
+        let made = exchange("POST", &url, &headers, &body.to_string());
+        (made.status, made.json())
+    };
+    let ask = |method: &str, account: &Value, path: &str, more: &[String], body: &str| {
+        let url = stage.base.join(&format!("/v1/accounts/{}{path}", account["id"])).unwrap();
+        let headers = [&[format!("authorization: APIKey {key}")], more].concat();
+        let answer = exchange(method, &url, &headers, body);
+        (answer.status, answer.json())
+    };
+    for (service, member) in
+        [("onedrivebiz", json!({"tenant": "example.com"})), ("box", json!({"subject": "881001"}))]
+    {
+        let mut body = json!({"service": service, "account": "example.com", "admin": true, "service_account": "true"});
+        body.as_object_mut().unwrap().extend(member.as_object().unwrap().clone());
+        let (status, account) = import(&body);
+        assert!(matches!(status, 200 | 201), "{service}: {account}");
+        assert_eq!(account["admin"], true, "{account}");
+        let (status, users) = ask("GET", &account, "/team/users", &[], "");
+        assert_eq!(status, 200, "{service}: {users}");
+        let users = users["objects"].as_array().unwrap().clone();
+        let ana = users.iter().find(|one| one["email"] == "ana@example.com").unwrap();
+        let as_ana = format!("x-kloudless-as-user: {}", ana["id"].as_str().unwrap());
+        let metadata = r#"x-kloudless-metadata: {"name": "of ana.txt", "parent_id": "root"}"#;
+        let how = [as_ana.clone(), metadata.to_owned()];
+        let (status, made) = ask("POST", &account, "/storage/files", &how, "x");
+        assert_eq!(status, 201, "{service}: {made}");
+        let (status, list) = ask("GET", &account, ROOT, &[as_ana], "");
+        assert_eq!(
+            (status, names(&list, "name")),
+            (200, vec!["of ana.txt".to_owned()]),
+            "{service}"
+        );
+        // Wrong facts are told when the account is made, not later.
+        for (name, value) in member.as_object().unwrap() {
+            assert!(value.is_string());
+            body[name] = json!("7");
+            let (status, refused) = import(&body);
+            assert!(status >= 400, "{service}: {status} {refused}");
+            assert!(
+                refused["service_error"]["code"].is_string(),
+                "in the service's words: {refused}"
+            );
+        }
+    }
+    let sites = json!({"service": "sharepoint", "account": "example.com", "admin": true,
+        "service_account": "true", "tenant": "example.com"});
+    let (status, account) = import(&sites);
+    assert!(matches!(status, 200 | 201), "{account}");
+    let (status, list) = ask("GET", &account, ROOT, &[], "");
+    assert!(status == 200 && !list["objects"].as_array().unwrap().is_empty(), "{list}");
+}
