@@ -436,6 +436,50 @@ def members(dbx, top, made):
     check(dbx.sharing_check_share_job_status(forced).is_complete(), "sharing can be a job, too")
 
 
+def shared_folders(world, dbx):
+    ben = world.client("ben")
+    dbx.files_upload(b"one", "/Shared/Sub/a.txt")
+    folder = dbx.sharing_share_folder("/shared").get_complete().shared_folder_id
+    inside = dbx.files_get_metadata("/shared/sub/a.txt")
+    check(inside.sharing_info.parent_shared_folder_id == folder, "what is in a shared folder says so")
+    nobody = lambda: ben.sharing_mount_folder(folder)  # noqa: E731
+    check(refused(exceptions.ApiError, nobody, "invalid_id"), "a folder is nobody's but its members'")
+    member = sharing.MemberSelector.email("ben@example.com")
+    dbx.sharing_add_folder_member(folder, [sharing.AddMember(member, sharing.AccessLevel.viewer)], quiet=True)
+    check([one.name for one in ben.sharing_list_mountable_folders().entries] == ["Shared"], "members may mount it")
+    check(all(one.name != "Shared" for one in ben.files_list_folder("").entries), "it does not appear by itself")
+    cursor = ben.files_list_folder("", recursive=True).cursor
+    mounted = ben.sharing_mount_folder(folder)
+    check(mounted.path_lower == "/shared" and mounted.access_type.is_viewer(), "and then it is there")
+    check(refused(exceptions.ApiError, nobody, "already_mounted"), "once")
+    theirs = ben.files_get_metadata("/shared/sub/a.txt")
+    check(theirs.id == inside.id and theirs.rev == inside.rev and theirs.sharing_info.read_only, "with all in it")
+    check(ben.files_download("/shared/sub/a.txt")[1].content == b"one", "which is read")
+    news = [one.path_lower for one in ben.files_list_folder_continue(cursor).entries]
+    check(news == ["/shared", "/shared/sub", "/shared/sub/a.txt"], "and told of as a change")
+    for change in (lambda: ben.files_upload(b"x", "/shared/x.txt"), lambda: ben.files_delete_v2("/shared/sub/a.txt"),
+                   lambda: ben.files_move_v2("/shared/sub/a.txt", "/mine.txt"),
+                   lambda: ben.files_create_folder_v2("/shared/new")):
+        check(refused(exceptions.ApiError, change, "no_write_permission"), "a viewer changes nothing")
+    dbx.sharing_update_folder_member(folder, member, sharing.AccessLevel.editor)
+    made = ben.files_upload(b"by Ben", "/shared/by ben.txt")
+    check(dbx.files_get_metadata("/shared/by ben.txt").id == made.id, "an editor does, for everyone")
+    dbx.files_move_v2("/shared/sub", "/shared/Moved")
+    check(ben.files_get_metadata("/shared/moved/a.txt").id == inside.id, "moves are followed")
+    ben.files_move_v2("/shared", "/Elsewhere")
+    dbx.files_upload(b"two", "/shared/by ben.txt", mode=files.WriteMode.overwrite)
+    check(ben.files_download("/elsewhere/by ben.txt")[1].content == b"two", "wherever one has put it")
+    check(len(ben.files_list_revisions("/elsewhere/by ben.txt").entries) == 2, "with the revisions of before")
+    ben.sharing_unmount_folder(folder)
+    check(refused(exceptions.ApiError, lambda: ben.files_get_metadata("/elsewhere"), "not_found"), "it is taken out")
+    check(dbx.files_get_metadata("/shared/by ben.txt").name == "by ben.txt", "of one's own files alone")
+    ben.sharing_mount_folder(folder)
+    job = dbx.sharing_remove_folder_member(folder, member, leave_a_copy=False).get_async_job_id()
+    dbx.sharing_check_remove_member_job_status(job)
+    check(refused(exceptions.ApiError, lambda: ben.files_get_metadata("/shared"), "not_found"), "or by its owner")
+    check(refused(exceptions.ApiError, lambda: ben.sharing_get_folder_metadata(folder), "invalid_id"), "for good")
+
+
 def teams(world):
     admin = dropbox.DropboxTeam(world.token("ada", TEAM_SCOPE), session=strict(world.base))
     check(admin.team_get_info().name == "example.com", "a team is told")
@@ -579,6 +623,7 @@ def main():
         previews(dbx)
         properties(dbx, made)
         members(dbx, top, made)
+        shared_folders(world, dbx)
         teams(world)
         pushes(world, dbx, dbx.users_get_current_account().account_id)
         faults(world, dbx)

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::World;
 use super::refusal::Refusal;
 use super::routes::{Style, find};
-use super::{auth, content, sessions};
+use super::{auth, content, mounts, sessions};
 
 /// The most that one request may carry: 150 MiB.
 pub(super) const MAX_UPLOAD: usize = 150 << 20;
@@ -84,6 +84,9 @@ async fn dispatch(world: &World, name: &str, request: Request) -> Result<Respons
         }
     };
     if route.writes {
+        for other in mounts::mirror(world, caller.person) {
+            world.changed(other);
+        }
         world.changed(caller.person);
     }
     Ok(answer)

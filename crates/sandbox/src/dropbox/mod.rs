@@ -2,8 +2,8 @@
 //!
 //! Facts are from the HTTP documentation (<https://www.dropbox.com/developers/documentation/http/documentation>),
 //! the guides beside it and the API's published specification (<https://github.com/dropbox/dropbox-api-spec>).
-//! What is simplified: shared folders and shared files do not appear in the other person's files, and search looks
-//! at names, and at the content of small text files. `POST /_quirks` makes searches and cursors late (`lag.rs`): off
+//! A shared folder is in the files of those who have mounted it (`mounts.rs`); a shared file is in nobody else's, as
+//! at Dropbox. What is simplified: search looks at names, and at the content of small text files. `POST /_quirks` makes searches and cursors late (`lag.rs`): off
 //! unless a test asks for it.
 
 mod auth;
@@ -15,6 +15,7 @@ mod jobs;
 mod lag;
 mod links;
 mod listing;
+mod mounts;
 mod path;
 mod properties;
 mod refusal;

@@ -4,6 +4,7 @@
 mod boxcloud;
 mod dropbox;
 mod dropbox_faults;
+mod dropbox_shared;
 mod faults;
 mod feeds;
 mod gdrive;
