@@ -477,8 +477,10 @@ def test_enterprise(client, admin, network):
                                       private_key_passphrase="phrase", enterprise_id=enterprise))
         return BoxClient(auth=signed, network_session=network)
 
-    refused(400, "invalid_grant", lambda: by_key(stranger).users.get_user_me())
-    refused(400, "invalid_grant", lambda: by_key(registered, "1").users.get_user_me())
+    # Refusals of the token endpoint have OAuth's form, without a code of Box's.
+    for key, enterprise in ((stranger, ENTERPRISE), (registered, "1")):
+        error = refused(400, None, lambda key=key, enterprise=enterprise: by_key(key, enterprise).users.get_user_me())
+        check(error.response_info.body["error"] == "invalid_grant", "an assertion must be signed by the app's key, for it")
     server = by_key(registered)
     check(server.users.get_user_me().login.startswith("AutomationUser_"), "a signed assertion")
 

@@ -480,6 +480,52 @@ def shared_folders(world, dbx):
     check(refused(exceptions.ApiError, lambda: ben.sharing_get_folder_metadata(folder), "invalid_id"), "for good")
 
 
+def team_space(world, dbx):
+    ben = world.client("ben")
+    dbx.files_upload(b"at home", "/mine.txt")
+    requests.post(f"{world.base}/_sandbox/team_space", json={"on": True}, timeout=30).raise_for_status()
+    info = dbx.users_get_current_account().root_info
+    check(isinstance(info, common.TeamRootInfo) and info.root_namespace_id != info.home_namespace_id, "a space is told")
+    check(info.home_path == "/Ana Alves", "with the home's place in it")
+    root = common.PathRoot.root(info.root_namespace_id)
+    space, theirs = dbx.with_path_root(root), ben.with_path_root(root)
+    check([one.path_display for one in space.files_list_folder("").entries] == ["/Ana Alves"], "a home lies in the space")
+    check(space.files_get_metadata("/ana alves").shared_folder_id == info.home_namespace_id, "as a folder")
+    mine = space.files_get_metadata("/Ana Alves/mine.txt")
+    check(mine.id == dbx.files_get_metadata("/mine.txt").id, "with all that is in it")
+    check(mine.path_lower == "/ana alves/mine.txt" and space.files_get_metadata(mine.id).path_display ==
+          "/Ana Alves/mine.txt", "under its path in the space")
+    listed = space.files_list_folder("/Ana Alves", limit=2)
+    names = [one.path_display for one in listed.entries]
+    while listed.has_more:
+        listed = space.files_list_folder_continue(listed.cursor)
+        names += [one.path_display for one in listed.entries]
+    check("/Ana Alves/mine.txt" in names and all(name.startswith("/Ana Alves/") for name in names), "page by page")
+    space.files_create_folder_v2("/Company")
+    made = space.files_upload(b"for all", "/Company/plan.txt")
+    check([one.name for one in theirs.files_list_folder("").entries] == ["Company", "Ben Bauer"], "folders are the team's")
+    check(theirs.files_download(made.id)[1].content == b"for all", "and their files everyone's")
+    check(refused(exceptions.ApiError, lambda: dbx.files_get_metadata("/Company/plan.txt"), "not_found"),
+          "which lie above every home")
+    told, got = space.files_download("/Ana Alves/mine.txt")
+    check(told.path_display == "/Ana Alves/mine.txt" and got.content == b"at home", "content says where it is")
+    check(refused(exceptions.ApiError, lambda: theirs.files_get_metadata("/Ana Alves/mine.txt"), "not_found"),
+          "a home is nobody else's")
+    space.files_move_v2("/Ana Alves/mine.txt", "/Ana Alves/moved.txt")
+    check(dbx.files_get_metadata("/moved.txt").id == mine.id, "what is done there is done at home")
+    at_home = dbx.with_path_root(common.PathRoot.home)
+    check(at_home.files_get_metadata("/moved.txt").id == mine.id, "where one can be as well")
+    wrong = dbx.with_path_root(common.PathRoot.root(info.home_namespace_id))
+    try:
+        wrong.files_list_folder("")
+        check(False, "the root is the space's")
+    except exceptions.PathRootError as error:
+        told = error.error.get_invalid_root()
+        check(told.root_namespace_id == info.root_namespace_id, "another root is refused with the right one")
+    dbx.files_delete_v2("/moved.txt")
+    requests.post(f"{world.base}/_sandbox/team_space", json={"on": False}, timeout=30).raise_for_status()
+
+
 def teams(world):
     admin = dropbox.DropboxTeam(world.token("ada", TEAM_SCOPE), session=strict(world.base))
     check(admin.team_get_info().name == "example.com", "a team is told")
@@ -624,6 +670,7 @@ def main():
         properties(dbx, made)
         members(dbx, top, made)
         shared_folders(world, dbx)
+        team_space(world, dbx)
         teams(world)
         pushes(world, dbx, dbx.users_get_current_account().account_id)
         faults(world, dbx)

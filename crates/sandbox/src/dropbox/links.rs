@@ -11,6 +11,7 @@ use super::drive::Node;
 use super::path::{Asked, lower};
 use super::refusal::{Refusal, path_error, put, tag, tag_of, tagged};
 use super::render::{time, with_tag};
+use crate::people::Person;
 
 /// The most links of a person.
 const MAX_LINKS: usize = 10_000;
@@ -18,7 +19,10 @@ const MAX_LINKS: usize = 10_000;
 /// One link.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
+    /// Who made it.
     person: &'static str,
+    /// Whose files it leads into.
+    whose: &'static Person,
     node: String,
     settings: Value,
 }
@@ -102,7 +106,7 @@ pub(super) fn create(world: &World, caller: &Caller, arg: &Value) -> Result<Valu
     let mut settings = checked(world, arg.get("settings").unwrap_or(&Value::Null))?;
     settings.retain(|_, value| !value.is_null());
     let settings = Value::Object(settings);
-    let link = Link { person: caller.person.id, node: node.id.clone(), settings };
+    let link = Link { person: caller.by.id, whose: caller.person, node: node.id.clone(), settings };
     let answer = metadata(&url, &link, &node);
     state.links.insert(url, link);
     Ok(answer)
@@ -118,13 +122,13 @@ pub(super) fn list(world: &World, caller: &Caller, arg: &Value) -> Result<Value,
             Some(state.drive(caller.person)?.find(&asked).map_err(path_error)?.id.clone())
         }
     };
-    let own = state.links.iter().filter(|(_, link)| link.person == caller.person.id);
+    let own = state.links.iter().filter(|(_, link)| link.person == caller.by.id);
     let own = own.filter(|(_, link)| only.as_ref().is_none_or(|only| link.node == *only));
     let own: Vec<(String, Link)> = own.map(|(url, link)| (url.clone(), link.clone())).collect();
-    let drive = state.drive(caller.person)?;
     let links: Vec<Value> = own
         .iter()
         .filter_map(|(url, link)| {
+            let drive = state.drives.get(link.whose.id)?;
             let node = drive.ids.get(&link.node).and_then(|key| drive.nodes.get(key))?;
             Some(metadata(url, link, node))
         })
@@ -136,9 +140,9 @@ fn named(world: &World, caller: &Caller, arg: &Value) -> Result<(String, Link, N
     let url = arg.get("url").and_then(Value::as_str).unwrap_or_default();
     let missing = || Refusal::Route(tag("shared_link_not_found"));
     let mut state = world.state();
-    let link = state.links.get(url).filter(|link| link.person == caller.person.id);
+    let link = state.links.get(url).filter(|link| link.person == caller.by.id);
     let link = link.cloned().ok_or_else(missing)?;
-    let drive = state.drive(caller.person)?;
+    let drive = state.drive(link.whose)?;
     let node = drive.ids.get(&link.node).and_then(|key| drive.nodes.get(key)).cloned();
     Ok((url.to_owned(), link, node.ok_or_else(missing)?))
 }

@@ -25,6 +25,7 @@ mod routes;
 mod search;
 mod sessions;
 mod sharing;
+mod space;
 mod team;
 mod temporary;
 mod users;
@@ -60,6 +61,8 @@ struct State {
     shared: BTreeMap<String, sharing::Shared>,
     links: BTreeMap<String, links::Link>,
     webhooks: Vec<url::Url>,
+    /// Whether people's homes lie in a team's space.
+    team_space: bool,
 }
 
 /// The service.
@@ -114,8 +117,9 @@ pub(crate) fn service(lent: &Lent) -> Service {
     let issuer = Issuer::new(rules, Arc::clone(&lent.clock), lent.dice.clone());
     let numbered = PEOPLE.iter().zip(4_000_001_u64..);
     let drives = numbered.map(|(person, n)| (person.id, Drive::new(person, n.to_string())));
+    let team = (space::TEAM.id, Drive::new(&space::TEAM, space::NAMESPACE.to_owned()));
     let state = State {
-        drives: drives.collect(),
+        drives: drives.chain([team]).collect(),
         sessions: BTreeMap::new(),
         jobs: BTreeMap::new(),
         tickets: BTreeMap::new(),
@@ -124,6 +128,7 @@ pub(crate) fn service(lent: &Lent) -> Service {
         shared: BTreeMap::new(),
         links: BTreeMap::new(),
         webhooks: Vec::new(),
+        team_space: false,
     };
     let world = World {
         clock: Arc::clone(&lent.clock),
@@ -139,6 +144,7 @@ pub(crate) fn service(lent: &Lent) -> Service {
         .route("/2/files/list_folder/longpoll", post(listing::longpoll))
         .route("/2/{*route}", post(call::call).get(call::call))
         .route("/_sandbox/webhooks", post(webhooks::add).delete(webhooks::clear))
+        .route("/_sandbox/team_space", post(space::set))
         .route("/_sandbox/reset_cursors", post(webhooks::reset_cursors))
         .route("/_quirks", post(lag::set))
         .route("/temporary/{ticket}", get(temporary::download))

@@ -1,4 +1,4 @@
-//! A shared folder of Dropbox, as two people's accounts have it.
+//! What people of a team share at Dropbox: folders, as two accounts have them, and the space above their homes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,10 @@ use tramontane_connector::{
     Storage, WriteOptions,
 };
 use tramontane_connectors::dropbox::Dropbox;
-use tramontane_model::{AccountId, NativeId, PageRequest};
+use tramontane_fill::Spool;
+use tramontane_model::{AccountId, NativeId, Op, Ops, PageRequest};
 use tramontane_sandbox::Running;
-use tramontane_testkit::prove::loopback_wire;
+use tramontane_testkit::prove::{Service, loopback_wire};
 
 use crate::sandboxed::sandbox;
 
@@ -148,4 +149,55 @@ async fn a_shared_folder_is_the_same_for_both_and_each_may_what_their_role_says(
     ana.let_ben(&plans.reference(), None).await;
     assert!(ben.children(&ben.root()).await.is_empty());
     assert_eq!(ana.names(&plans.id).await, ["renamed.txt"]);
+}
+
+/// A home in a team's space, and a folder of the team beside it: paths begin above both, since connecting has
+/// learnt where ("Team Files Guide").
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_and_a_team_folder_in_a_teams_space_behave() {
+    let running = sandbox().await;
+    let ana = Person::of(&running, "ana", 83);
+    let on = ana.api.join("_sandbox/team_space").unwrap();
+    let request = Request::new("space", Method::POST, on)
+        .header(header::CONTENT_TYPE, "application/json")
+        .bytes(r#"{"on": true}"#);
+    assert!(ana.cx.send(request).await.unwrap().status.is_success());
+
+    let mut bases = Bases::default();
+    bases.set("dropbox", ana.api.clone());
+    let token = running.sandbox.grant("dropbox", "ana").unwrap().access_token;
+    let spool = tempfile::tempdir().unwrap();
+    let connect = async || {
+        let connector: Arc<dyn Connector> = Arc::new(Dropbox::new(&bases).unwrap());
+        let fields = [("access_token", token.as_str())];
+        Service::connect(connector, 84, &fields, Spool::new(spool.path())).await.unwrap()
+    };
+    let service = connect().await;
+    let storage = service.connector.storage().unwrap();
+    let cx = Cx::interactive(
+        Arc::clone(&service.account),
+        Arc::clone(&service.lent),
+        Duration::from_secs(30),
+    );
+    let root = storage.root(&service.account);
+    storage.create_folder(&cx, &Place::new(root.clone(), "Company")).await.unwrap();
+    let top = storage.list(&cx, &root, &PageRequest::first(10)).await.unwrap().items;
+    let mut names: Vec<_> = top.iter().map(|entry| entry.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["Ana Alves", "Company"]);
+    // The account as it was connected before begins at home, and sees the same there.
+    let home = top.iter().find(|entry| entry.name == "Ana Alves").unwrap();
+    ana.write(&ana.root(), "mine.txt", "of ana").await.unwrap();
+    let mine = storage.list(&cx, &home.id, &PageRequest::first(10)).await.unwrap().items;
+    assert_eq!(mine.first().map(|entry| entry.name.as_str()), Some("mine.txt"));
+    for folder in top {
+        let service = connect().await.below(folder.id.as_str());
+        // The simulated space lists its whole tree without the homes, and the trash is found in that.
+        let trash = Ops::of(&[Op::TrashList, Op::TrashRestore]);
+        let without = if folder.name == "Company" { Ops::NONE } else { trash };
+        let (report, wrong) = service.suite(without, false).await.unwrap();
+        let failed = report.failures();
+        assert!(failed.is_empty() && wrong.is_empty(), "{}: {failed:#?} {wrong:#?}", folder.name);
+        assert!(report.passed() > 50, "{}: {}", folder.name, report.passed());
+    }
 }
