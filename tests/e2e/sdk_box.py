@@ -17,6 +17,7 @@ if "box-venv" not in os.environ:
     os.execv(f"{made}/bin/python", [f"{made}/bin/python", *sys.argv])
 
 import base64  # noqa: E402
+import datetime  # noqa: E402
 import hashlib  # noqa: E402
 import http.server  # noqa: E402
 import io  # noqa: E402
@@ -404,11 +405,15 @@ def test_sharing(client, other, folder, file):
     client.user_collaborations.delete_collaboration_by_id(made.id)
     refused(404, "not_found", lambda: other.folders.get_folder_by_id(folder.id))
     link = shared_links_files.AddShareLinkToFileSharedLink(
-        access=shared_links_files.AddShareLinkToFileSharedLinkAccessField.OPEN, password="secret1")
+        access=shared_links_files.AddShareLinkToFileSharedLinkAccessField.OPEN, password="secret-1")
     shared = client.shared_links_files.add_share_link_to_file(file.id, "shared_link", shared_link=link)
     check(shared.shared_link.is_password_enabled and shared.shared_link.url.startswith("https://"), "a link is made")
     client.shared_links_files.get_shared_link_for_file(file.id, "shared_link")
-    client.shared_links_files.update_shared_link_on_file(file.id, "shared_link")
+    day = datetime.datetime(2099, 1, 2, tzinfo=datetime.timezone.utc)
+    ends = shared_links_files.UpdateSharedLinkOnFileSharedLink(unshared_at=day)
+    changed = client.shared_links_files.update_shared_link_on_file(file.id, "shared_link", shared_link=ends)
+    check(changed.shared_link.unshared_at == day and changed.shared_link.is_password_enabled, "what is not named stays")
+    check(changed.shared_link.url == shared.shared_link.url, "with the address")
     client.shared_links_files.remove_shared_link_from_file(file.id, "shared_link")
     client.shared_links_folders.add_share_link_to_folder(
         folder.id, "shared_link", shared_link=shared_links_folders.AddShareLinkToFolderSharedLink())
@@ -472,8 +477,10 @@ def test_enterprise(client, admin, network):
                                       private_key_passphrase="phrase", enterprise_id=enterprise))
         return BoxClient(auth=signed, network_session=network)
 
-    refused(400, "invalid_grant", lambda: by_key(stranger).users.get_user_me())
-    refused(400, "invalid_grant", lambda: by_key(registered, "1").users.get_user_me())
+    # Refusals of the token endpoint have OAuth's form, without a code of Box's.
+    for key, enterprise in ((stranger, ENTERPRISE), (registered, "1")):
+        error = refused(400, None, lambda key=key, enterprise=enterprise: by_key(key, enterprise).users.get_user_me())
+        check(error.response_info.body["error"] == "invalid_grant", "an assertion must be signed by the app's key, for it")
     server = by_key(registered)
     check(server.users.get_user_me().login.startswith("AutomationUser_"), "a signed assertion")
 

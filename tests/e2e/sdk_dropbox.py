@@ -202,6 +202,17 @@ def links(dbx, made):
     settings = sharing.SharedLinkSettings(audience=sharing.LinkAudience.team)
     changed = dbx.sharing_modify_shared_link_settings(shared.url, settings)
     check(changed.link_permissions.effective_audience.is_team(), "and changed")
+    over = sharing.SharedLinkSettings(expires=datetime.datetime(2020, 1, 1))
+    late = lambda: dbx.sharing_modify_shared_link_settings(shared.url, over)  # noqa: E731
+    check(refused(exceptions.ApiError, late, "settings_error"), "but not to what is over")
+    day = datetime.datetime(2099, 1, 2, 3, 4, 5)
+    locked = sharing.SharedLinkSettings(
+        audience=sharing.LinkAudience.public, require_password=True, link_password="hush", expires=day)
+    changed = dbx.sharing_modify_shared_link_settings(shared.url, locked)
+    check(changed.expires == day and changed.link_permissions.require_password, "a link is locked and ends")
+    bare = sharing.SharedLinkSettings(require_password=False)
+    changed = dbx.sharing_modify_shared_link_settings(shared.url, bare, remove_expiration=True)
+    check(changed.expires is None and changed.link_permissions.resolved_visibility.is_public(), "or no longer")
     dbx.sharing_revoke_shared_link(shared.url)
     check(dbx.sharing_list_shared_links().links == [], "and revoked")
 
@@ -425,6 +436,96 @@ def members(dbx, top, made):
     check(dbx.sharing_check_share_job_status(forced).is_complete(), "sharing can be a job, too")
 
 
+def shared_folders(world, dbx):
+    ben = world.client("ben")
+    dbx.files_upload(b"one", "/Shared/Sub/a.txt")
+    folder = dbx.sharing_share_folder("/shared").get_complete().shared_folder_id
+    inside = dbx.files_get_metadata("/shared/sub/a.txt")
+    check(inside.sharing_info.parent_shared_folder_id == folder, "what is in a shared folder says so")
+    nobody = lambda: ben.sharing_mount_folder(folder)  # noqa: E731
+    check(refused(exceptions.ApiError, nobody, "invalid_id"), "a folder is nobody's but its members'")
+    member = sharing.MemberSelector.email("ben@example.com")
+    dbx.sharing_add_folder_member(folder, [sharing.AddMember(member, sharing.AccessLevel.viewer)], quiet=True)
+    check([one.name for one in ben.sharing_list_mountable_folders().entries] == ["Shared"], "members may mount it")
+    check(all(one.name != "Shared" for one in ben.files_list_folder("").entries), "it does not appear by itself")
+    cursor = ben.files_list_folder("", recursive=True).cursor
+    mounted = ben.sharing_mount_folder(folder)
+    check(mounted.path_lower == "/shared" and mounted.access_type.is_viewer(), "and then it is there")
+    check(refused(exceptions.ApiError, nobody, "already_mounted"), "once")
+    theirs = ben.files_get_metadata("/shared/sub/a.txt")
+    check(theirs.id == inside.id and theirs.rev == inside.rev and theirs.sharing_info.read_only, "with all in it")
+    check(ben.files_download("/shared/sub/a.txt")[1].content == b"one", "which is read")
+    news = [one.path_lower for one in ben.files_list_folder_continue(cursor).entries]
+    check(news == ["/shared", "/shared/sub", "/shared/sub/a.txt"], "and told of as a change")
+    for change in (lambda: ben.files_upload(b"x", "/shared/x.txt"), lambda: ben.files_delete_v2("/shared/sub/a.txt"),
+                   lambda: ben.files_move_v2("/shared/sub/a.txt", "/mine.txt"),
+                   lambda: ben.files_create_folder_v2("/shared/new")):
+        check(refused(exceptions.ApiError, change, "no_write_permission"), "a viewer changes nothing")
+    dbx.sharing_update_folder_member(folder, member, sharing.AccessLevel.editor)
+    made = ben.files_upload(b"by Ben", "/shared/by ben.txt")
+    check(dbx.files_get_metadata("/shared/by ben.txt").id == made.id, "an editor does, for everyone")
+    dbx.files_move_v2("/shared/sub", "/shared/Moved")
+    check(ben.files_get_metadata("/shared/moved/a.txt").id == inside.id, "moves are followed")
+    ben.files_move_v2("/shared", "/Elsewhere")
+    dbx.files_upload(b"two", "/shared/by ben.txt", mode=files.WriteMode.overwrite)
+    check(ben.files_download("/elsewhere/by ben.txt")[1].content == b"two", "wherever one has put it")
+    check(len(ben.files_list_revisions("/elsewhere/by ben.txt").entries) == 2, "with the revisions of before")
+    ben.sharing_unmount_folder(folder)
+    check(refused(exceptions.ApiError, lambda: ben.files_get_metadata("/elsewhere"), "not_found"), "it is taken out")
+    check(dbx.files_get_metadata("/shared/by ben.txt").name == "by ben.txt", "of one's own files alone")
+    ben.sharing_mount_folder(folder)
+    job = dbx.sharing_remove_folder_member(folder, member, leave_a_copy=False).get_async_job_id()
+    dbx.sharing_check_remove_member_job_status(job)
+    check(refused(exceptions.ApiError, lambda: ben.files_get_metadata("/shared"), "not_found"), "or by its owner")
+    check(refused(exceptions.ApiError, lambda: ben.sharing_get_folder_metadata(folder), "invalid_id"), "for good")
+
+
+def team_space(world, dbx):
+    ben = world.client("ben")
+    dbx.files_upload(b"at home", "/mine.txt")
+    requests.post(f"{world.base}/_sandbox/team_space", json={"on": True}, timeout=30).raise_for_status()
+    info = dbx.users_get_current_account().root_info
+    check(isinstance(info, common.TeamRootInfo) and info.root_namespace_id != info.home_namespace_id, "a space is told")
+    check(info.home_path == "/Ana Alves", "with the home's place in it")
+    root = common.PathRoot.root(info.root_namespace_id)
+    space, theirs = dbx.with_path_root(root), ben.with_path_root(root)
+    check([one.path_display for one in space.files_list_folder("").entries] == ["/Ana Alves"], "a home lies in the space")
+    check(space.files_get_metadata("/ana alves").shared_folder_id == info.home_namespace_id, "as a folder")
+    mine = space.files_get_metadata("/Ana Alves/mine.txt")
+    check(mine.id == dbx.files_get_metadata("/mine.txt").id, "with all that is in it")
+    check(mine.path_lower == "/ana alves/mine.txt" and space.files_get_metadata(mine.id).path_display ==
+          "/Ana Alves/mine.txt", "under its path in the space")
+    listed = space.files_list_folder("/Ana Alves", limit=2)
+    names = [one.path_display for one in listed.entries]
+    while listed.has_more:
+        listed = space.files_list_folder_continue(listed.cursor)
+        names += [one.path_display for one in listed.entries]
+    check("/Ana Alves/mine.txt" in names and all(name.startswith("/Ana Alves/") for name in names), "page by page")
+    space.files_create_folder_v2("/Company")
+    made = space.files_upload(b"for all", "/Company/plan.txt")
+    check([one.name for one in theirs.files_list_folder("").entries] == ["Company", "Ben Bauer"], "folders are the team's")
+    check(theirs.files_download(made.id)[1].content == b"for all", "and their files everyone's")
+    check(refused(exceptions.ApiError, lambda: dbx.files_get_metadata("/Company/plan.txt"), "not_found"),
+          "which lie above every home")
+    told, got = space.files_download("/Ana Alves/mine.txt")
+    check(told.path_display == "/Ana Alves/mine.txt" and got.content == b"at home", "content says where it is")
+    check(refused(exceptions.ApiError, lambda: theirs.files_get_metadata("/Ana Alves/mine.txt"), "not_found"),
+          "a home is nobody else's")
+    space.files_move_v2("/Ana Alves/mine.txt", "/Ana Alves/moved.txt")
+    check(dbx.files_get_metadata("/moved.txt").id == mine.id, "what is done there is done at home")
+    at_home = dbx.with_path_root(common.PathRoot.home)
+    check(at_home.files_get_metadata("/moved.txt").id == mine.id, "where one can be as well")
+    wrong = dbx.with_path_root(common.PathRoot.root(info.home_namespace_id))
+    try:
+        wrong.files_list_folder("")
+        check(False, "the root is the space's")
+    except exceptions.PathRootError as error:
+        told = error.error.get_invalid_root()
+        check(told.root_namespace_id == info.root_namespace_id, "another root is refused with the right one")
+    dbx.files_delete_v2("/moved.txt")
+    requests.post(f"{world.base}/_sandbox/team_space", json={"on": False}, timeout=30).raise_for_status()
+
+
 def teams(world):
     admin = dropbox.DropboxTeam(world.token("ada", TEAM_SCOPE), session=strict(world.base))
     check(admin.team_get_info().name == "example.com", "a team is told")
@@ -568,6 +669,8 @@ def main():
         previews(dbx)
         properties(dbx, made)
         members(dbx, top, made)
+        shared_folders(world, dbx)
+        team_space(world, dbx)
         teams(world)
         pushes(world, dbx, dbx.users_get_current_account().account_id)
         faults(world, dbx)

@@ -387,6 +387,8 @@ def sharing(sandbox, drive, made):
     listed = drive.run(permissions.list(fileId=made["id"], fields="*"))["permissions"]
     check({one["type"] for one in listed} == {"user", "anyone", "domain", "group"}, "all kinds are listed")
     drive.run(permissions.get(fileId=made["id"], permissionId=granted["id"], fields="*"))
+    ends = {"type": "anyone", "role": "reader", "expirationTime": "2099-01-02T00:00:00Z"}
+    check(refused(permissions.create(fileId=made["id"], body=ends), 400, "invalid"), "what is open to all does not end")
     check(refused(permissions.create(fileId=made["id"], body={"type": "user", "role": "reader", "emailAddress": "x"}),
                   400, "invalidSharingRequest"), "an address must be one")
     for one in listed:

@@ -423,6 +423,21 @@ async def sharing(drive, one, personal):
     check(link.link.web_url and link.link.scope == scope and link.roles == ["read"], "a link is made")
     again = await one.create_link.post(CreateLinkPostRequestBody(type="view", scope=scope))
     check(again.id == link.id, "the same one when it is there")
+    day = datetime(2099, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+    locked = CreateLinkPostRequestBody(type="edit", scope="anonymous", expiration_date_time=day)
+    link = await one.create_link.post(locked)
+    check(link.expiration_date_time == day and not link.has_password, "a link ends")
+    permission = one.permissions.by_permission_id(link.id)
+    later = day + timedelta(days=1)
+    changed = await permission.patch(Permission(expiration_date_time=later))
+    check(changed.expiration_date_time == later, "at another time when asked")
+    check(await refused(permission.patch(Permission(roles=["read"])), 400, "invalidRequest"), "nothing else changes")
+    await permission.delete()
+    locked = CreateLinkPostRequestBody(type="edit", scope="anonymous", password="hush")
+    if personal:
+        check((await one.create_link.post(locked)).has_password, "a link is locked")
+    else:
+        check(await refused(one.create_link.post(locked), 400, "invalidRequest"), "passwords are not for business")
 
 
 async def thumbnails(drive):

@@ -225,6 +225,18 @@ impl Account {
         Ok(Self { opened, places, asked: Arc::new(Asked::default()), as_user, ..self.clone() })
     }
 
+    /// The member that the request is done as, by the service's id.
+    #[must_use]
+    pub fn as_user(&self) -> Option<&str> {
+        self.as_user.as_deref()
+    }
+
+    /// The same account, for what is done as this member, or as nobody in particular.
+    #[must_use]
+    pub fn acting_as(&self, member: Option<&str>) -> Self {
+        Self { as_user: member.map(Arc::from), ..self.clone() }
+    }
+
     /// The same account, reached no further than this folder.
     #[must_use]
     pub fn limited_to(&self, folder: &str) -> Self {

@@ -53,6 +53,7 @@ mod table;
 pub mod v1;
 mod writes;
 
+pub use connect::untranslated_field;
 pub use front::Front;
 pub use limits::ApiLimits;
 pub use problem::{Answer, Problem};

@@ -37,7 +37,7 @@ fn link_routes() -> Routes {
                     .takes(PAGES)
                     .lists::<links::LinkObject>(),
                 post("createLink", create)
-                    .says("Makes a link to a file.")
+                    .says("Makes a link: the service's own if it can be all that is asked, else Tramontane's.")
                     .takes(WRITE)
                     .json::<links::NewLink>()
                     .gives::<links::LinkObject>(CREATED),
@@ -47,15 +47,15 @@ fn link_routes() -> Routes {
             "/v1/accounts/{account}/storage/links/{link}",
             [
                 get("getLink", retrieve)
-                    .says("One link.")
+                    .says("One link; one of the service's own is looked for there.")
                     .takes(&["active"])
                     .gives::<links::LinkObject>(OK),
                 patch("updateLink", update)
-                    .says("Changes a link.")
+                    .says("Changes a link. What the service cannot make of its own has another URL then.")
                     .takes(WRITE)
                     .json::<links::LinkChange>()
                     .gives::<links::LinkObject>(OK),
-                delete("deleteLink", remove).says("Removes a link.").takes(WRITE).empties(),
+                delete("deleteLink", remove).says("Removes a link, at the service too when it is the service's own.").takes(WRITE).empties(),
             ],
         )
 }

@@ -38,6 +38,12 @@ pub trait Sign: Send + Sync {
     async fn challenged(&self, _response: &Response) -> bool {
         false
     }
+
+    /// As [`Sign::challenged`], for a 401 with the beginning of its body: some services say in the body alone
+    /// that the credential is good and may not do this.
+    async fn refused(&self, response: &Response, _said: &[u8]) -> bool {
+        self.challenged(response).await
+    }
 }
 
 /// One service: what it is, how to get at an account of it, and its parts.

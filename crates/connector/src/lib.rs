@@ -16,6 +16,7 @@ pub mod descriptor;
 pub mod entry;
 pub mod error;
 pub mod http;
+pub mod links;
 pub mod oauth;
 pub mod place;
 pub mod push;
@@ -34,6 +35,7 @@ pub use cx::{CallClass, Cx, Lent, Permit, Repeat};
 pub use descriptor::{Category, Descriptor, Field, FieldKind};
 pub use entry::{ETag, Entry, EntryKind, EntryRef, Hashes, Person};
 pub use error::{Error, Kind, Result, Retry};
+pub use links::{LinkAccess, LinkChange, LinkOptions, LinkRole, Links, ShareLink};
 pub use oauth::{
     Bases, ClientAuth, OAuth, RefreshRules, ScopeSet, ServiceAccount, ServiceToken, Tokens,
 };

@@ -4,7 +4,7 @@
 //! connector overrides it, and the gap filler then does what can be built from the rest. A connector
 //! may also decline a single call of an operation that it has ("can copy, but not this one").
 //!
-//! Parts that come together or not at all (upload sessions, trash, versions, permissions, properties)
+//! Parts that come together or not at all (upload sessions, trash, versions, permissions, properties, links)
 //! are traits of their own: having the part is having the capability.
 
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ use crate::body::Body;
 use crate::cx::Cx;
 use crate::entry::{ETag, Entry, EntryRef, Hashes, Person};
 use crate::error::{Error, Result};
+use crate::links::Links;
 use crate::place::{Conflict, Place, WriteOptions};
 
 /// Which bytes of a content.
@@ -292,6 +293,11 @@ pub trait Storage: Send + Sync {
 
     /// Properties set on objects.
     fn properties(&self) -> Option<&dyn Properties> {
+        None
+    }
+
+    /// Share links of the service's own.
+    fn links(&self) -> Option<&dyn Links> {
         None
     }
 }

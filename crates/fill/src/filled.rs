@@ -351,4 +351,8 @@ impl Storage for Filled {
     fn properties(&self) -> Option<&dyn Properties> {
         self.native.properties()
     }
+
+    fn links(&self) -> Option<&dyn tramontane_connector::Links> {
+        self.native.links().map(|_| self as &dyn tramontane_connector::Links)
+    }
 }

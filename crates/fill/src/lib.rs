@@ -21,6 +21,7 @@ mod fuzz;
 pub mod gaps;
 mod hash;
 mod lend;
+mod links;
 mod list_tree;
 mod names;
 pub mod policy;

@@ -1,8 +1,28 @@
-//! Links of ours: `/l/{id}`.
+//! Links: those of ours, `/l/{id}`, and what is known of those of services.
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::record::{Slice, flag, record, select, select_text, statement, statement_text};
+use crate::record::{Slice, flag, record, select, select_text, statement, statement_text, words};
+
+words! {
+    /// Whom a link lets in.
+    pub enum LinkAccess {
+        /// Whoever has it.
+        Anyone = "anyone",
+        /// Whoever has it and is of the account's organisation.
+        Organization = "organization",
+    }
+}
+
+words! {
+    /// What a link lets them do.
+    pub enum LinkRole {
+        /// Look and download.
+        Reader = "reader",
+        /// Change the content as well.
+        Writer = "writer",
+    }
+}
 
 record! {
     /// One link. Its id is a capability: 128 random bits or more.
@@ -31,15 +51,26 @@ record! {
         pub created: i64,
         /// When it was last changed.
         pub modified: i64,
+        /// The member of the organisation that it was made as, by the service's id.
+        pub as_user: Option<String>,
+        /// Whom it lets in.
+        pub access: LinkAccess,
+        /// What it lets them do.
+        pub role: LinkRole,
+        /// What the service knows its own link by; not there for links of ours, and while it is off.
+        pub native_id: Option<String>,
+        /// The address of the service's own link; not there for links of ours.
+        pub native_url: Option<String>,
     }
 }
 
-/// Adds a link.
+/// Adds a link. [`crate::Error::Taken`] when a link of this service stands for another row already.
 pub async fn insert(db: &Db, row: &Link) -> Result<()> {
     statement(
         "INSERT INTO links (id, account, resource_id, resource_name, direct, active, \
-         password_hash, expiration, max_downloads, downloads, created, modified) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         password_hash, expiration, max_downloads, downloads, created, modified, \
+         as_user, access, role, native_id, native_url) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(row.id.as_str())
     .bind(row.account)
@@ -53,6 +84,11 @@ pub async fn insert(db: &Db, row: &Link) -> Result<()> {
     .bind(row.downloads)
     .bind(row.created)
     .bind(row.modified)
+    .bind(row.as_user.as_deref())
+    .bind(row.access.as_str())
+    .bind(row.role.as_str())
+    .bind(row.native_id.as_deref())
+    .bind(row.native_url.as_deref())
     .execute(db.writer())
     .await?;
     Ok(())
@@ -101,11 +137,12 @@ pub async fn count(db: &Db, accounts: &[i64], active: Option<bool>) -> Result<i6
     Ok(sqlx::Row::try_get(&row, 0)?)
 }
 
-/// Writes every changeable column of an account's link.
+/// Writes every changeable column of an account's link. [`crate::Error::Taken`] as [`insert`].
 pub async fn update(db: &Db, row: &Link) -> Result<bool> {
     let done = statement(
         "UPDATE links SET direct = $3, active = $4, password_hash = $5, expiration = $6, \
-         max_downloads = $7, modified = $8 WHERE account = $1 AND id = $2",
+         max_downloads = $7, modified = $8, access = $9, role = $10, native_id = $11, \
+         native_url = $12 WHERE account = $1 AND id = $2",
     )
     .bind(row.account)
     .bind(row.id.as_str())
@@ -115,6 +152,10 @@ pub async fn update(db: &Db, row: &Link) -> Result<bool> {
     .bind(row.expiration)
     .bind(row.max_downloads)
     .bind(row.modified)
+    .bind(row.access.as_str())
+    .bind(row.role.as_str())
+    .bind(row.native_id.as_deref())
+    .bind(row.native_url.as_deref())
     .execute(db.writer())
     .await?;
     Ok(done.rows_affected() == 1)

@@ -12,7 +12,7 @@ use tramontane_connector::storage::{
 };
 use tramontane_connector::{
     Abilities, Account, Body, Conflict, Cx, ETag, Entry, EntryKind, EntryRef, Error, HashKind,
-    Place, Result, Storage, WriteOptions,
+    Links, Place, Result, Storage, WriteOptions,
 };
 use tramontane_model::{NativeId, Op, Ops, Page, PageRequest, Timestamp};
 use url::Url;
@@ -235,5 +235,9 @@ impl Storage for Masked {
 
     fn properties(&self) -> Option<&dyn Properties> {
         self.part(PROPERTIES, self.inner.properties())
+    }
+
+    fn links(&self) -> Option<&dyn Links> {
+        self.part(&[Op::LinkCreate], self.inner.links())
     }
 }

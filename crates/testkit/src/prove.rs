@@ -173,7 +173,16 @@ impl Service {
     /// # Errors
     /// Every failure, by mask.
     pub async fn prove(&self, slow: bool) -> anyhow::Result<Proof> {
-        self.prove_masking(slow, true).await
+        self.prove_masking(slow, &|_| true).await
+    }
+
+    /// As [`Service::prove_another`], and with those native operations masked in turn that `differs` names:
+    /// those whose code is not that of the server whose gaps are all proven.
+    ///
+    /// # Errors
+    /// Every failure, by mask.
+    pub async fn prove_what_differs(&self, differs: &dyn Fn(Op) -> bool) -> anyhow::Result<Proof> {
+        self.prove_masking(false, differs).await
     }
 
     /// Proves another server of a protocol whose gaps are proven one by one already: as it is, and with
@@ -182,10 +191,14 @@ impl Service {
     /// # Errors
     /// Every failure, by mask.
     pub async fn prove_another(&self) -> anyhow::Result<Proof> {
-        self.prove_masking(false, false).await
+        self.prove_masking(false, &|_| false).await
     }
 
-    async fn prove_masking(&self, slow: bool, in_turn: bool) -> anyhow::Result<Proof> {
+    async fn prove_masking(
+        &self,
+        slow: bool,
+        in_turn: &dyn Fn(Op) -> bool,
+    ) -> anyhow::Result<Proof> {
         let mut failures = BTreeMap::new();
         let (report, wrong) = self.suite(Ops::NONE, slow).await?;
         let passed = report.passed();
@@ -196,7 +209,7 @@ impl Service {
         }
         let storage = self.connector.require_storage()?;
         let native = storage.abilities(&self.account).native;
-        let masked: Vec<Op> = native.iter().filter(|op| in_turn && maskable(*op)).collect();
+        let masked: Vec<Op> = native.iter().filter(|op| in_turn(*op) && maskable(*op)).collect();
         let masks = masked.len();
         let mut runs = futures::stream::iter(masked)
             .map(|op| async move { (op, self.suite(Ops::of(&[op]), false).await) })

@@ -54,6 +54,31 @@ pub(crate) fn receive(
     Response { status, headers, body, url }
 }
 
+/// The most of a refusal's body that is looked at, in bytes.
+const MAX_PEEK: usize = 64 << 10;
+
+/// The beginning of an answer's body, which the answer keeps. What breaks off does so again for whoever
+/// reads it.
+pub(crate) async fn peek(answer: &mut Response) -> Vec<u8> {
+    let body = std::mem::replace(&mut answer.body, Body::empty());
+    let (len, media_type) = (body.len(), body.media_type().map(str::to_owned));
+    let mut rest = body.into_stream();
+    let (mut seen, mut said) = (Vec::new(), Vec::new());
+    while said.len() < MAX_PEEK {
+        let Some(piece) = rest.next().await else { break };
+        let ended = piece.is_err();
+        if let Ok(bytes) = &piece {
+            said.extend_from_slice(bytes);
+        }
+        seen.push(piece);
+        if ended {
+            break;
+        }
+    }
+    answer.body = Body::new(stream::iter(seen).chain(rest), len).with_media_type(media_type);
+    said
+}
+
 /// The error that an answer stands for when the same request may do better later.
 pub(crate) fn passing_refusal(answer: &Response, now: Timestamp) -> Option<Error> {
     let status = answer.status.as_u16();
@@ -67,4 +92,32 @@ pub(crate) fn passing_refusal(answer: &Response, now: Timestamp) -> Option<Error
     let named = answer.header(&header::RETRY_AFTER).and_then(|value| retry_after(value, now));
     error.retry = named.map_or(Retry::Soon, Retry::After);
     Some(error)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn answer(pieces: Vec<tramontane_connector::Result<bytes::Bytes>>) -> Response {
+        Response {
+            status: StatusCode::UNAUTHORIZED,
+            headers: http::HeaderMap::new(),
+            body: Body::new(stream::iter(pieces), None),
+            url: Url::parse("https://api.example.com/").unwrap(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_looked_at_is_still_there() {
+        let big = bytes::Bytes::from(vec![7; MAX_PEEK]);
+        let mut refused = answer(vec![Ok("a".into()), Ok(big.clone()), Ok("z".into())]);
+        assert!(peek(&mut refused).await.len() > MAX_PEEK, "no more than the piece that fills it");
+        let whole = refused.body.collect(1 << 20).await.unwrap();
+        assert_eq!(whole.len(), big.len() + 2);
+        let broken = Error::new(Kind::Broken, "broke off");
+        let mut refused = answer(vec![Ok("a".into()), Err(broken)]);
+        assert_eq!(peek(&mut refused).await, b"a");
+        assert!(refused.body.collect(1 << 20).await.is_err());
+    }
 }

@@ -65,6 +65,23 @@ impl Sign for Bearer {
         seen.refused = seen.used.take();
         seen.refused.is_some()
     }
+
+    async fn refused(&self, response: &Response, said: &[u8]) -> bool {
+        // The token is good, and was given for less than this: another one would be as well.
+        let is_short = lacks_scope(response, said);
+        !is_short && self.challenged(response).await
+    }
+}
+
+/// Whether a refusal is of a token whose scopes are not enough: `insufficient_scope` (RFC 6750, section
+/// 3.1), or Dropbox's `missing_scope`, which comes with 401 in the body alone.
+fn lacks_scope(response: &Response, said: &[u8]) -> bool {
+    let has =
+        |text: &[u8], word: &str| text.windows(word.len()).any(|part| part == word.as_bytes());
+    let challenges = response.headers.get_all(header::WWW_AUTHENTICATE);
+    challenges.iter().any(|value| has(value.as_bytes(), "insufficient_scope"))
+        || has(said, "\"missing_scope\"")
+        || has(said, "\"insufficient_scope\"")
 }
 
 /// The tokens that accounts carry, as they are: before anything that refreshes them is there.
@@ -84,5 +101,57 @@ impl Tokens for AsStored {
         stored.map(|token| SecretString::from(token.to_owned())).ok_or_else(|| {
             Error::new(Kind::Credential, "The service refuses the account's access token.")
         })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use http::HeaderMap;
+    use tramontane_connector::Body;
+
+    use super::*;
+
+    fn refusal(challenge: Option<&'static str>) -> Response {
+        let mut headers = HeaderMap::new();
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        let url = url::Url::parse("https://api.example.com/").unwrap();
+        Response { status: StatusCode::UNAUTHORIZED, headers, body: Body::empty(), url }
+    }
+
+    #[tokio::test]
+    async fn a_missing_scope_asks_for_no_other_token() {
+        let account = Account {
+            id: tramontane_model::AccountId::new(1).unwrap(),
+            service: "drive".into(),
+            admin: false,
+            settings: tramontane_connector::Settings::new(),
+            credential: [(ACCESS_TOKEN, "t1")].into_iter().collect(),
+            revision: 1,
+        };
+        let bearer = Bearer::new(Arc::new(AsStored), Arc::new(account), None);
+        let url = url::Url::parse("https://api.example.com/").unwrap();
+        let mut request = Request::new("get", http::Method::GET, url);
+        bearer.sign(&mut request, Timestamp::from_micros(0)).await.unwrap();
+        let short = br#"{"error": {".tag": "missing_scope", "required_scope": "sharing.write"}}"#;
+        assert!(!bearer.refused(&refusal(None), short).await);
+        // The token still stands, so that its refusal is noticed when it comes.
+        let expired = br#"{"error": {".tag": "expired_access_token"}}"#;
+        assert!(bearer.refused(&refusal(None), expired).await);
+        assert!(bearer.sign(&mut request, Timestamp::from_micros(0)).await.is_err());
+    }
+
+    #[test]
+    fn a_scope_that_is_missing_is_told_from_a_token_that_is_refused() {
+        let dropbox =
+            br#"{"error_summary": "missing_scope/..", "error": {".tag": "missing_scope"}}"#;
+        assert!(lacks_scope(&refusal(None), dropbox));
+        let challenge = "Bearer error=\"insufficient_scope\", scope=\"files.write\"";
+        assert!(lacks_scope(&refusal(Some(challenge)), b""));
+        let expired = br#"{"error": {".tag": "expired_access_token"}}"#;
+        assert!(!lacks_scope(&refusal(Some("Bearer error=\"invalid_token\"")), expired));
+        assert!(!lacks_scope(&refusal(None), b"my missing_scope.txt"));
     }
 }

@@ -17,7 +17,7 @@ use tramontane_connector::{
 use tramontane_model::Clock;
 use url::Url;
 
-use crate::answer::{passing_refusal, receive};
+use crate::answer::{passing_refusal, peek, receive};
 use crate::bearer::{AsStored, Bearer};
 use crate::budget;
 use crate::fault::fault;
@@ -234,12 +234,20 @@ impl Wire {
             }
             let answer = self.exchange(request, outgoing, deadline).await;
             request.headers = plain;
-            let answer = answer?;
+            let mut answer = answer?;
             if answer.status == StatusCode::UNAUTHORIZED
                 || answer.status == StatusCode::FORBIDDEN
                 || answer.status == StatusCode::BAD_REQUEST
             {
                 let again = match account {
+                    Some((_, Some(signer)))
+                        if request.signed
+                            && !challenged
+                            && answer.status == StatusCode::UNAUTHORIZED =>
+                    {
+                        let said = peek(&mut answer).await;
+                        signer.refused(&answer, &said).await
+                    }
                     Some((_, Some(signer))) if request.signed && !challenged => {
                         signer.challenged(&answer).await
                     }

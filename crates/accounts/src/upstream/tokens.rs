@@ -30,7 +30,13 @@ impl Tokens for Grants {
         let oauth = self.registry().get(&account.service).and_then(|one| one.oauth());
         let asserts =
             oauth.and_then(|oauth| oauth.service_account) == Some(ServiceAccount::SignedAssertion);
-        let of: Of = (account.id.number(), subject.filter(|_| robot && asserts).map(Arc::from));
+        if asserts && !robot && subject.is_some() {
+            // The token of whoever consented would open their own things as the member's.
+            let text = "Only a service account may act for members at this service: connect the \
+                        organisation with one.";
+            return Err(Error::new(Kind::Forbidden, text));
+        }
+        let of: Of = (account.id.number(), subject.filter(|_| asserts).map(Arc::from));
         let held = self.live(&of, account, refused, robot).await?;
         Ok(held.token.as_ref().clone())
     }

@@ -342,6 +342,19 @@ async fn a_service_account_gets_a_token_for_each_member_and_keeps_it_in_memory()
     assert_eq!(endpoint.calls(), calls + 2);
 }
 
+/// Where assertions are made for members, the token of whoever consented opens their own things alone.
+#[tokio::test]
+async fn a_consent_is_not_used_for_a_member_where_a_service_account_would_be_needed() {
+    let house = House::on(Scratch::sqlite().await).await;
+    let endpoint = Endpoint::new(&house.clock, Duration::ZERO);
+    let grants = grants(&house.directory, &endpoint);
+    let new = NewAccount { admin: true, ..granted(&endpoint, &house.clock) };
+    let account = house.directory.import(house.app(), new).await.unwrap().opened.account.clone();
+    assert!(grants.access_token(&account, None, None).await.is_ok());
+    let refused = grants.access_token(&account, Some("ben@example.com"), None).await;
+    assert_eq!(refused.unwrap_err().kind, Kind::Forbidden);
+}
+
 #[tokio::test]
 async fn a_refresh_token_alone_is_enough_to_connect() {
     let house = House::on(Scratch::sqlite().await).await;

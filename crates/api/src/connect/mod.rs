@@ -16,5 +16,7 @@ mod trouble;
 pub(crate) mod visit;
 mod words;
 
+pub use words::untranslated_field;
+
 pub(crate) use page::{Frame, Tone};
 pub(crate) use visit::Visit;

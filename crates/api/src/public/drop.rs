@@ -255,7 +255,9 @@ impl Target {
         let mut object = serde_json::to_value(&object).map_err(Problem::internal)?;
         if wants.link {
             let wish = Wish::read(&JsonBody::new(wants.options.clone()))?;
-            let link = links::make(&self.account, &entry, wish).await?;
+            // Whoever drops a file is nobody at the service: what they make must not change who may see
+            // what there.
+            let link = links::make_own(&self.account, &entry, &wish).await?;
             if let Some(members) = object.as_object_mut() {
                 members.insert("link".into(), links::url(&self.account, &link).into());
             }

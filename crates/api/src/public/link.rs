@@ -160,6 +160,8 @@ async fn usable(app: &App, call: &Call, row: Option<Link>) -> Answer<Result<Open
     let Some(account) = open(app, call, link.account).await? else {
         return Ok(Err(Closed::Unknown));
     };
+    // A file of a member is there for who acts as that member.
+    let account = account.acting_as(link.as_user.as_deref());
     let now = app.now().micros();
     let ended = link.expiration.is_some_and(|at| at <= now);
     let used_up = link.max_downloads.is_some_and(|most| link.downloads >= most);

@@ -101,7 +101,11 @@ pub async fn with_link(
                 .map_err(|_| Problem::invalid("link_options", "must be a JSON object"))?,
         };
         let wish = crate::links::Wish::read(&options)?;
-        let link = crate::links::make(account, entry, wish).await?;
+        // The file is there by now: what a service says against its own link must not spoil that.
+        let link = match wish.is_for_native() {
+            true => crate::links::make(account, entry, &wish).await?,
+            false => crate::links::make_own(account, entry, &wish).await?,
+        };
         let url = crate::links::url(account, &link);
         match &mut shown {
             Shown::Whole(object) => object.extra().link = Some(url),

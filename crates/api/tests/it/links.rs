@@ -6,7 +6,9 @@ use tramontane_model::AccountId;
 
 use crate::house::{BASE, House, Reply};
 
-async fn link(house: &House, account: AccountId, body: Value) -> Value {
+/// A link of ours: the service in memory makes its own when it may.
+async fn link(house: &House, account: AccountId, mut body: Value) -> Value {
+    body["native"] = json!(false);
     let path = format!("/v1/accounts/{account}/storage/links");
     let reply = house.post(&path).key().json(body).send().await;
     assert_eq!(reply.status, 201, "{}", reply.text());
@@ -119,7 +121,14 @@ async fn wrong_targets_are_refused() {
         (json!({"file_id": "file_bm90aGVyZQ"}), (404, "not_found")),
         (json!({"file_id": file, "direct": true}), (400, "request_failed")),
         (json!({"file_id": file, "expiration": "tomorrow"}), (400, "invalid_parameters")),
-        (json!({"folder_id": "root"}), (501, "not_implemented")),
+        (json!({"folder_id": "root", "native": false}), (501, "not_implemented")),
+        (
+            json!({"file_id": file, "access": "organization", "native": false}),
+            (501, "not_implemented"),
+        ),
+        (json!({"file_id": file, "role": "writer", "max_downloads": 3}), (501, "not_implemented")),
+        (json!({"file_id": file, "access": "everyone"}), (400, "invalid_parameters")),
+        (json!({"file_id": file, "role": "owner"}), (400, "invalid_parameters")),
     ] {
         let reply = house.post(&path).key().json(body.clone()).send().await;
         assert_eq!(reply.problem(), (expected.0, expected.1.to_owned()), "{body}");
@@ -358,4 +367,203 @@ async fn a_token_limited_to_a_folder_sees_its_links_only() {
     let make =
         house.post("/v1/accounts/me/storage/links").auth(&auth).json(json!({"file_id": outside}));
     assert_eq!(make.send().await.problem(), (403, "permission_denied".into()));
+}
+
+fn path_of(link: &Value) -> String {
+    link["href"].as_str().unwrap().strip_prefix(BASE).unwrap().to_owned()
+}
+
+/// Makes a link without saying whose.
+async fn either(house: &House, account: AccountId, body: Value) -> Value {
+    let path = format!("/v1/accounts/{account}/storage/links");
+    let reply = house.post(&path).key().json(body).send().await;
+    assert_eq!(reply.status, 201, "{}", reply.text());
+    reply.json()
+}
+
+async fn patched(house: &House, link: &Value, body: Value) -> Value {
+    let reply = house.patch(&path_of(link)).key().json(body).send().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.json()
+}
+
+fn native(file: &Value) -> tramontane_model::NativeId {
+    tramontane_model::ResourceId::parse(file.as_str().unwrap()).unwrap().native
+}
+
+#[tokio::test]
+async fn a_link_is_the_services_own_where_that_can_be_what_was_asked() {
+    let house = House::new().await;
+    let account = house.account("a").await;
+    let file = house.file(account, "q1.pdf", b"hello").await;
+    let there = |id: &Value| house.memory.links_to(account, &native(id)).unwrap();
+    let made = either(
+        &house,
+        account,
+        json!({"file_id": file, "password": "hush", "expiration": "2030-05-01"}),
+    )
+    .await;
+    assert_eq!((&made["native"], &made["password"]), (&json!(true), &json!(true)));
+    let own = there(&made["file_id"]);
+    assert_eq!(own.len(), 1);
+    assert_eq!(made["url"], own[0].url.as_str());
+    assert!(own[0].password && own[0].expires.is_some());
+    let got = house.get(&path_of(&made)).key().send().await.json();
+    assert_eq!(got, made);
+
+    // The service has one link of a kind: the next is ours, and each goes its own way.
+    let second = either(&house, account, json!({"file_id": file})).await;
+    assert!(second.get("native").is_none());
+    assert!(second["url"].as_str().unwrap().starts_with(BASE), "{second}");
+    let list = format!("/v1/accounts/{account}/storage/links");
+    assert_eq!(house.get(&list).key().send().await.json()["total"], 2);
+    for (more, whose) in [
+        (json!({"direct": true}), false),
+        (json!({"active": false}), false),
+        (json!({"max_downloads": 1}), false),
+        (json!({"expiration": "2020-01-01"}), false),
+        (json!({"native": false}), false),
+        (json!({"access": "organization"}), true),
+        (json!({"role": "writer"}), true),
+    ] {
+        let file = house.file(account, "other", b"x").await;
+        let mut body = more.clone();
+        body["file_id"] = json!(file);
+        let made = either(&house, account, body).await;
+        assert_eq!(made.get("native").is_some(), whose, "{more}");
+        assert_eq!(there(&made["file_id"]).len(), usize::from(whose), "{more}");
+        for name in ["access", "role"] {
+            assert_eq!(made.get(name), more.get(name), "{more}");
+        }
+    }
+    assert_eq!(house.delete(&path_of(&second)).key().send().await.status, 204);
+    assert_eq!(there(&made["file_id"]).len(), 1, "that was the other one");
+    assert_eq!(house.delete(&path_of(&made)).key().send().await.status, 204);
+    assert!(there(&made["file_id"]).is_empty(), "removed at the service too");
+    let only = json!({"file_id": made["file_id"], "native": true, "direct": true});
+    let refused = house.post(&list).key().json(only).send().await;
+    assert_eq!(refused.problem(), (501, "not_implemented".into()));
+}
+
+#[tokio::test]
+async fn a_link_of_the_service_changes_there_or_becomes_ours() {
+    let house = House::new().await;
+    let account = house.account("a").await;
+    let file = house.file(account, "q1.pdf", b"hello").await;
+    let made = either(&house, account, json!({"file_id": file})).await;
+    let there = || house.memory.links_to(account, &native(&made["file_id"])).unwrap();
+
+    let changed = patched(&house, &made, json!({"password": "hush"})).await;
+    assert_eq!((&changed["url"], &changed["native"]), (&made["url"], &json!(true)));
+    assert!(there()[0].password);
+    let changed = patched(&house, &made, json!({"expiration": "2030-05-01T00:00:00"})).await;
+    assert_eq!(changed["expiration"], "2030-05-01T00:00:00.000000Z");
+    assert!(there()[0].expires.is_some());
+    let changed = patched(&house, &made, json!({"password": null, "expiration": null})).await;
+    assert_eq!(changed["password"], false);
+    assert!(!there()[0].password && there()[0].expires.is_none());
+
+    // Off is gone at the service; on again it has another address.
+    let off = patched(&house, &made, json!({"active": false})).await;
+    assert_eq!((&off["active"], &off["native"]), (&json!(false), &json!(true)));
+    assert!(there().is_empty());
+    assert_eq!(house.get(&path_of(&made)).key().send().await.json()["active"], false);
+    let on = patched(&house, &made, json!({"active": true})).await;
+    assert_eq!(on["url"], there()[0].url.as_str());
+    assert_ne!(on["url"], made["url"]);
+
+    // What no link of the service's can be, one of ours is.
+    let direct = patched(&house, &made, json!({"direct": true})).await;
+    assert!(there().is_empty() && direct.get("native").is_none());
+    assert_eq!(house.get(&page_of(&direct)).send().await.text(), "hello");
+    let ended = either(&house, account, json!({"file_id": file})).await;
+    assert_eq!(ended["native"], true);
+    let ended = patched(&house, &ended, json!({"expiration": "2020-01-01"})).await;
+    assert!(there().is_empty(), "nothing of it is left open");
+    assert_eq!(house.get(&page_of(&ended)).send().await.status, 403);
+}
+
+#[tokio::test]
+async fn a_link_with_a_password_that_is_switched_on_again_keeps_its_password() {
+    let house = House::new().await;
+    let account = house.account("a").await;
+    let file = house.file(account, "q1.pdf", b"hello").await;
+    let made = either(&house, account, json!({"file_id": file, "password": "sesame"})).await;
+    assert_eq!(made["native"], true);
+    patched(&house, &made, json!({"active": false})).await;
+    // Nobody knows the password any more but by its hash, so the link is ours from now on.
+    let on = patched(&house, &made, json!({"active": true})).await;
+    assert_eq!((on.get("native"), &on["password"]), (None, &json!(true)));
+    let page = page_of(&on);
+    assert!(!house.get(&page).send().await.text().contains("q1.pdf"));
+    assert!(form(&house, &page, "sesame", "192.0.2.9").await.text().contains("q1.pdf"));
+}
+
+#[tokio::test]
+async fn a_link_that_someone_removed_at_the_service_is_not_active_and_can_be_made_again() {
+    let house = House::new().await;
+    let account = house.account("a").await;
+    let file = house.file(account, "q1.pdf", b"hello").await;
+    let made = either(&house, account, json!({"file_id": file})).await;
+    house.memory.remove_links(account, &native(&made["file_id"])).unwrap();
+    let got = house.get(&path_of(&made)).key().send().await.json();
+    assert_eq!(got["active"], false);
+    let now = format!("{}?active=true", path_of(&made));
+    assert_eq!(house.get(&now).key().send().await.problem().0, 404);
+    let again = patched(&house, &made, json!({"active": true})).await;
+    assert_eq!((&again["active"], &again["native"]), (&json!(true), &json!(true)));
+    assert_ne!(again["url"], made["url"]);
+    house.memory.remove_links(account, &native(&made["file_id"])).unwrap();
+    assert_eq!(house.delete(&path_of(&made)).key().send().await.status, 204);
+}
+
+#[tokio::test]
+async fn folders_are_shared_by_links_of_the_service() {
+    let house = House::new().await;
+    let account = house.account("a").await;
+    let folders = format!("/v1/accounts/{account}/storage/folders");
+    let folder =
+        house.post(&folders).key().json(json!({"name": "Plans", "parent_id": "root"})).send().await;
+    let id = folder.json()["id"].clone();
+    let made = either(&house, account, json!({"folder_id": id})).await;
+    assert_eq!((&made["folder_id"], &made["folder_name"]), (&id, &json!("Plans")));
+    assert!(made.get("file_id").is_none() && made["native"] == true);
+    assert_eq!(house.get(&path_of(&made)).key().send().await.json(), made);
+    let direct = house.patch(&path_of(&made)).key().json(json!({"direct": true})).send().await;
+    assert_eq!(direct.problem(), (501, "not_implemented".into()));
+    let off = patched(&house, &made, json!({"active": false})).await;
+    assert_eq!(off["active"], false);
+    assert_eq!(house.delete(&path_of(&made)).key().send().await.status, 204);
+}
+
+#[tokio::test]
+async fn a_link_to_a_members_file_is_followed_as_that_member() {
+    let house = House::new().await;
+    let body = json!({"service": "memory", "account": "boss", "drive": "d", "admin": true});
+    let account = house.post("/v1/accounts").key().json(body).send().await.json()["id"].clone();
+    let users = house.get(&format!("/v1/accounts/{account}/team/users")).key().send().await.json();
+    let ben = users["objects"][1]["id"].as_str().unwrap();
+    let files = format!("/v1/accounts/{account}/storage/files");
+    let sent = house
+        .post(&files)
+        .key()
+        .header("x-kloudless-as-user", ben)
+        .header("x-kloudless-metadata", r#"{"name": "ben.txt", "parent_id": "root"}"#)
+        .header("content-type", "application/octet-stream")
+        .body("of ben")
+        .send()
+        .await;
+    assert_eq!(sent.status, 201, "{}", sent.text());
+    let file = sent.json()["id"].clone();
+    let links = format!("/v1/accounts/{account}/storage/links");
+    let make =
+        |body: Value| house.post(&links).key().header("x-kloudless-as-user", ben).json(body).send();
+    let ours = make(json!({"file_id": file, "direct": true})).await.json();
+    assert_eq!(house.get(&page_of(&ours)).send().await.text(), "of ben");
+    // The service's own is looked at, changed and removed as the member, whoever asks.
+    let theirs = make(json!({"file_id": file})).await.json();
+    assert_eq!(theirs["native"], true, "{theirs}");
+    assert_eq!(house.get(&path_of(&theirs)).key().send().await.json()["active"], true);
+    assert_eq!(patched(&house, &theirs, json!({"password": "x"})).await["url"], theirs["url"]);
+    assert_eq!(house.delete(&path_of(&theirs)).key().send().await.status, 204);
 }

@@ -33,6 +33,7 @@ const NATIVE: Ops = Ops::of(&[
     Op::PropertiesList,
     Op::PropertiesUpdate,
     Op::PropertiesDeleteAll,
+    Op::LinkCreate,
     Op::TrashList,
     Op::TrashRestore,
     Op::VersionsList,
@@ -97,10 +98,6 @@ pub(super) fn abilities(paced: bool) -> Abilities {
             (
                 Op::UploadUrlCreate,
                 Reason::lacks("Box has no URL that takes a file by PUT without a token."),
-            ),
-            (
-                Op::LinkCreate,
-                Reason::incomplete("Box's own shared links are shown among the permissions."),
             ),
             (Op::ChangesRead, Reason::incomplete("Box's events are not followed yet.")),
         ],

@@ -11,6 +11,7 @@ mod fault;
 mod fuzz;
 mod id;
 mod item;
+mod links;
 mod permissions;
 mod properties;
 mod reading;

@@ -92,6 +92,12 @@ struct Owned {
     shared_link: Option<Value>,
 }
 
+/// An item's shared link.
+#[derive(Deserialize)]
+pub(super) struct Linked {
+    pub(super) shared_link: Option<Value>,
+}
+
 impl Client<'_> {
     async fn grants(&self, id: &Id) -> Result<Vec<Grant>> {
         let mut found = Vec::new();
@@ -147,10 +153,16 @@ impl Client<'_> {
     }
 
     /// <https://developer.box.com/reference/put-files-id--add-shared-link/>
-    async fn set_link(&self, id: &Id, link: &Value) -> Result<()> {
+    pub(super) async fn set_link(&self, id: &Id, link: &Value) -> Result<Linked> {
         let url = self.api(&[id.what.plural(), &id.number], &[("fields", "shared_link")])?;
         let body = json!({"shared_link": link});
-        self.done(self.with_json("shared_link", Method::PUT, url, &body)).await
+        self.json(self.with_json("shared_link", Method::PUT, url, &body)).await
+    }
+
+    /// The shared link that is there, if any.
+    pub(super) async fn linked(&self, id: &Id) -> Result<Linked> {
+        let url = self.api(&[id.what.plural(), &id.number], &[("fields", "shared_link")])?;
+        self.json(self.request("get_item", Method::GET, url)).await
     }
 
     async fn invite(
@@ -186,7 +198,7 @@ impl Client<'_> {
         notify: bool,
     ) -> Result<()> {
         if matches!(change.grantee, GranteeKind::Anyone | GranteeKind::Domain) {
-            return self.set_link(id, &link_for(change)?).await;
+            return self.set_link(id, &link_for(change)?).await.map(|_| ());
         }
         let there = grants.iter().find(|grant| is_for(&grant.permission, change));
         let role = change.role.as_deref().map(box_role).transpose()?;

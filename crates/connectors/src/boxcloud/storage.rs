@@ -14,7 +14,7 @@ use tramontane_connector::storage::{
 };
 use tramontane_connector::{
     Abilities, Account, Body, Conflict, Cx, ETag, Entry, EntryKind, EntryRef, Error, HashKind,
-    Place, Result, Storage, WriteOptions,
+    Links, Place, Result, Storage, WriteOptions,
 };
 use tramontane_model::{NativeId, Op, Page, PageRequest, Timestamp};
 use url::Url;
@@ -214,6 +214,10 @@ impl Storage for BoxStorage {
     }
 
     fn permissions(&self) -> Option<&dyn Permissions> {
+        Some(self)
+    }
+
+    fn links(&self) -> Option<&dyn Links> {
         Some(self)
     }
 

@@ -42,6 +42,7 @@ const NATIVE: Ops = Ops::of(&[
     Op::PropertiesList,
     Op::PropertiesUpdate,
     Op::PropertiesDeleteAll,
+    Op::LinkCreate,
     Op::QuotaRead,
     Op::Raw,
 ]);

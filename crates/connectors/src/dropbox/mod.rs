@@ -8,6 +8,7 @@ mod fault;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod fuzz;
+mod links;
 mod listing;
 mod lookup;
 mod permissions;

@@ -11,8 +11,8 @@ use tramontane_connector::storage::{
     ThumbnailSize, Trash, TreeEntry, UploadSessions, Versions,
 };
 use tramontane_connector::{
-    Abilities, Account, Body, Conflict, Cx, ETag, Entry, EntryKind, EntryRef, Error, Place, Result,
-    Storage, WriteOptions,
+    Abilities, Account, Body, Conflict, Cx, ETag, Entry, EntryKind, EntryRef, Error, Links, Place,
+    Result, Storage, WriteOptions,
 };
 use tramontane_model::{NativeId, Page, PageRequest};
 use url::Url;
@@ -202,6 +202,10 @@ impl Storage for DropboxStorage {
     }
 
     fn permissions(&self) -> Option<&dyn Permissions> {
+        Some(self)
+    }
+
+    fn links(&self) -> Option<&dyn Links> {
         Some(self)
     }
 

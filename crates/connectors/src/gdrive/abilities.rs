@@ -32,6 +32,7 @@ const NATIVE: Ops = Ops::of(&[
     Op::PropertiesList,
     Op::PropertiesUpdate,
     Op::PropertiesDeleteAll,
+    Op::LinkCreate,
     Op::MultipartCreate,
     Op::UploadUrlCreate,
     Op::TrashList,
@@ -50,12 +51,6 @@ const REASONS: &[(Op, Reason)] = &[
     ),
     (Op::FolderCopy, Reason::lacks("Drive copies files only.")),
     (Op::FolderListRecursively, Reason::lacks("Drive lists one folder at a time.")),
-    (
-        Op::LinkCreate,
-        Reason::lacks(
-            "Drive's own links follow its permissions and have neither password nor expiry.",
-        ),
-    ),
 ];
 
 /// "REST Resource: files": times in milliseconds, checksums of binary content. Names may have any

@@ -14,6 +14,7 @@ mod fault;
 mod fuzz;
 mod ids;
 mod item;
+mod links;
 mod list;
 mod permissions;
 mod place;

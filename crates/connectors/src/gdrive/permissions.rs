@@ -27,12 +27,12 @@ const ROLES: &[&str] = &["organizer", "fileOrganizer", "writer", "commenter", "r
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Granted {
-    id: String,
+pub(super) struct Granted {
+    pub(super) id: String,
     #[serde(rename = "type", default)]
     kind: String,
     #[serde(default)]
-    role: String,
+    pub(super) role: String,
     email_address: Option<String>,
     domain: Option<String>,
     display_name: Option<String>,
@@ -58,12 +58,12 @@ struct PermissionList {
 
 impl Granted {
     /// Whether it comes from a folder above alone.
-    fn is_inherited(&self) -> bool {
+    pub(super) fn is_inherited(&self) -> bool {
         !self.permission_details.is_empty()
             && self.permission_details.iter().all(|detail| detail.inherited)
     }
 
-    fn grantee(&self) -> GranteeKind {
+    pub(super) fn grantee(&self) -> GranteeKind {
         match self.kind.as_str() {
             "group" => GranteeKind::Group,
             "domain" => GranteeKind::Domain,
@@ -94,7 +94,8 @@ impl Granted {
     }
 }
 
-async fn object<'a>(client: &Client<'_>, of: &'a EntryRef) -> Result<&'a str> {
+/// The id of something of Drive's own, once it is known to be of the kind that was named.
+pub(super) async fn object<'a>(client: &Client<'_>, of: &'a EntryRef) -> Result<&'a str> {
     match Target::of(&of.id) {
         Some(Target::Item(id)) => {
             client.get(id, of.kind).await?;
@@ -105,7 +106,8 @@ async fn object<'a>(client: &Client<'_>, of: &'a EntryRef) -> Result<&'a str> {
     }
 }
 
-async fn all(client: &Client<'_>, id: &str) -> Result<Vec<Granted>> {
+/// Every permission on a file.
+pub(super) async fn all(client: &Client<'_>, id: &str) -> Result<Vec<Granted>> {
     let mut found = Vec::new();
     let mut token: Option<String> = None;
     for _ in 0..MAX_PAGES {

@@ -34,6 +34,7 @@ const NATIVE: Ops = Ops::of(&[
     Op::PermissionsList,
     Op::FilePermissionsWrite,
     Op::FolderPermissionsWrite,
+    Op::LinkCreate,
     Op::MultipartCreate,
     Op::VersionsList,
     Op::Raw,

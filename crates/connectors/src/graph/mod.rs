@@ -9,6 +9,7 @@ mod fault;
 mod fuzz;
 mod id;
 mod item;
+mod links;
 mod moves;
 mod names;
 mod push;
@@ -99,13 +100,16 @@ static SHAREPOINT: Descriptor = Descriptor {
     friendly_name: "SharePoint",
     category: Category::FileStore,
     apis: &["storage", "team"],
-    fields: &[Field::text(
-        sites::DOMAIN,
-        "Site",
-        "One site, as HOST/sites/NAME. Left out, every site that the account may see.",
-    )
-    .optional()
-    .also(&["site"])],
+    fields: &[
+        Field::text(
+            sites::DOMAIN,
+            "Site",
+            "One site, as HOST/sites/NAME. Left out, every site that the account may see.",
+        )
+        .optional()
+        .also(&["site"]),
+        TENANT_FIELD,
+    ],
     documentation: "https://learn.microsoft.com/graph/api/resources/sharepoint",
 };
 

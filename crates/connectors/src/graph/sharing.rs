@@ -279,7 +279,7 @@ impl Permissions for GraphStorage {
 }
 
 /// Where the item is, once it is known to be of the kind that was named.
-async fn path_of(client: Client<'_>, of: &EntryRef) -> Result<String> {
+pub(super) async fn path_of(client: Client<'_>, of: &EntryRef) -> Result<String> {
     let id = Id::parse(&of.id)?.followed();
     if matches!(id, Id::Site(_))
         || (client.api.flavour == super::Flavour::Sharepoint && id == Id::Root)

@@ -12,7 +12,7 @@ use tramontane_connector::storage::{
 };
 use tramontane_connector::{
     Abilities, Account, Body, Conflict, Cx, ETag, Entry, EntryKind, EntryRef, Error, HashKind,
-    Kind, Place, Result, Storage, WriteOptions,
+    Kind, Links, Place, Result, Storage, WriteOptions,
 };
 use tramontane_model::{NativeId, Op, Page, PageRequest};
 use url::Url;
@@ -255,7 +255,7 @@ impl Storage for GraphStorage {
     }
 
     async fn hash(&self, cx: &Cx, file: &NativeId, kind: HashKind) -> Result<String> {
-        let entry = self.get(cx, &EntryRef::file(file.clone())).await?;
+        let entry = Storage::get(self, cx, &EntryRef::file(file.clone())).await?;
         let told = match kind {
             HashKind::QuickXor => entry.hashes.quickxor,
             HashKind::Sha1 => entry.hashes.sha1,
@@ -298,6 +298,10 @@ impl Storage for GraphStorage {
     }
 
     fn permissions(&self) -> Option<&dyn Permissions> {
+        Some(self)
+    }
+
+    fn links(&self) -> Option<&dyn Links> {
         Some(self)
     }
 }

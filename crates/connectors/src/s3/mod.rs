@@ -230,8 +230,9 @@ impl Connector for S3 {
                 let how = ListHow { prefix: &client.target.prefix, limit: 1, ..ListHow::default() };
                 client.list(bucket, &how).await.map_err(|error| match error.kind {
                     Kind::NotFound => Error::invalid(format!("There is no bucket \"{bucket}\".")),
+                    // The key is right; what it lacks is a permission.
                     Kind::Forbidden => Error::new(
-                        Kind::Credential,
+                        Kind::Forbidden,
                         format!("The access key may not list the bucket \"{bucket}\"."),
                     ),
                     _ => error,
@@ -240,7 +241,7 @@ impl Connector for S3 {
             None => {
                 client.buckets().await.map_err(|error| match error.kind {
                     Kind::Forbidden => Error::new(
-                        Kind::Credential,
+                        Kind::Forbidden,
                         "The access key may not list buckets: fill in the field \"bucket\".",
                     ),
                     _ => error,

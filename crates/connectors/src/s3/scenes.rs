@@ -217,6 +217,24 @@ async fn a_silent_refusal_is_asked_for_its_words() {
     assert_eq!(refused.unwrap_err().kind, Kind::Credential);
 }
 
+/// A key that is right and may not list is told from one that is wrong: people look elsewhere for each.
+#[tokio::test]
+async fn a_key_without_the_right_to_list_lacks_a_permission_and_is_no_wrong_key() {
+    for (code, expected) in [
+        ("AccessDenied", Kind::Forbidden),
+        ("InvalidAccessKeyId", Kind::Credential),
+        ("SignatureDoesNotMatch", Kind::Credential),
+    ] {
+        for settings in [OWN, &[OWN, &[("bucket", "b")]].concat()] {
+            let lent = Scripted::new(move |_| error(403, code));
+            let refused = super::S3::compatible().identify(&context(settings, &lent)).await;
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.kind, expected, "{code}");
+            assert!(expected != Kind::Forbidden || refused.message.contains("list"), "{refused}");
+        }
+    }
+}
+
 fn long_body(breaks: bool) -> Body {
     let end = if breaks { Err(Error::new(Kind::Body, "broke off")) } else { Ok(Bytes::new()) };
     let parts = (0..18).map(|_| Ok(Bytes::from(vec![7; 1 << 20]))).chain([end]);

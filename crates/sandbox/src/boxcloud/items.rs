@@ -176,7 +176,9 @@ impl Call<'_> {
 
     fn change_details(&mut self, key: Key, body: &Value) -> Result<(), Fault> {
         let token = self.store.dice.token("", 32).to_lowercase();
-        let link = body.get("shared_link").map(|wanted| read_link(wanted, token)).transpose()?;
+        let there = self.store.nodes.get(&key).and_then(|node| node.shared.clone());
+        let link = body.get("shared_link");
+        let link = link.map(|wanted| read_link(key.kind, wanted, there, token)).transpose()?;
         let Some(node) = self.store.nodes.get_mut(&key) else { return Ok(()) };
         if let Some(description) = text(body, "description") {
             node.description = description.to_owned();
@@ -193,9 +195,7 @@ impl Call<'_> {
             (Some(_), None) => Some("ITEM_SHARED_UNSHARE"),
             _ => None,
         };
-        // A link that is changed keeps its address.
-        let kept = node.shared.take().map(|old| old.token);
-        node.shared = link.map(|new| SharedLink { token: kept.unwrap_or(new.token), ..new });
+        node.shared = link;
         if let Some(event) = event {
             self.tell(event, key);
         }
@@ -203,27 +203,61 @@ impl Call<'_> {
     }
 }
 
-/// A shared link as it is asked for; `null` takes it away.
-fn read_link(wanted: &Value, token: String) -> Result<Option<SharedLink>, Fault> {
+/// A shared link as it is asked for; `null` takes it away. One that is changed keeps its address and
+/// what is not named.
+fn read_link(
+    kind: Kind,
+    wanted: &Value,
+    there: Option<SharedLink>,
+    token: String,
+) -> Result<Option<SharedLink>, Fault> {
     if wanted.is_null() {
         return Ok(None);
     }
-    let access = text(wanted, "access").unwrap_or("open");
-    if !matches!(access, "open" | "company" | "collaborators") {
-        return Err(Fault::invalid("access", format!("Invalid value '{access}'.")));
+    let mut link = there.unwrap_or_else(|| SharedLink {
+        token,
+        access: "open".into(),
+        password: None,
+        unshared_at: None,
+        can_download: true,
+        can_edit: false,
+    });
+    if let Some(access) = text(wanted, "access") {
+        if !matches!(access, "open" | "company" | "collaborators") {
+            return Err(Fault::invalid("access", format!("Invalid value '{access}'.")));
+        }
+        link.access = access.to_owned();
     }
     let may = |name: &str, usual: bool| {
         let permissions = wanted.get("permissions");
         permissions.and_then(|all| all.get(name)).and_then(Value::as_bool).unwrap_or(usual)
     };
-    Ok(Some(SharedLink {
-        token,
-        access: access.to_owned(),
-        password: text(wanted, "password").map(str::to_owned),
-        unshared_at: text(wanted, "unshared_at").and_then(Timestamp::parse),
-        can_download: may("can_download", true),
-        can_edit: may("can_edit", false),
-    }))
+    link.can_download = may("can_download", link.can_download);
+    link.can_edit = may("can_edit", link.can_edit);
+    if link.can_edit && kind == Kind::Folder {
+        return Err(Fault::invalid("can_edit", "can_edit is for files only"));
+    }
+    match wanted.get("password") {
+        None => {}
+        Some(Value::String(password)) if link.access == "open" && password.len() >= 8 => {
+            link.password = Some(password.clone());
+        }
+        Some(Value::String(_)) => {
+            let rule = "A password has at least 8 characters, and is for open links only";
+            return Err(Fault::invalid("password", rule));
+        }
+        Some(_) => link.password = None,
+    }
+    match wanted.get("unshared_at") {
+        None => {}
+        Some(Value::String(at)) => {
+            let at = Timestamp::parse(at);
+            let at = at.ok_or_else(|| Fault::invalid("unshared_at", "Not a date"))?;
+            link.unshared_at = Some(at);
+        }
+        Some(_) => link.unshared_at = None,
+    }
+    Ok(Some(link))
 }
 
 /// A member that must be there.

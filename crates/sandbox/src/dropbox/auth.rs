@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::World;
-use super::refusal::{Refusal, put, tag, tag_of, tagged, with_members};
+use super::refusal::{Refusal, put, tag, with_members};
 use super::render::{account_id, member_id, team_id};
 use super::routes::{Auth, Route};
 use crate::people::{PEOPLE, Person};
@@ -19,6 +19,8 @@ use crate::people::{PEOPLE, Person};
 pub(super) struct Caller {
     /// Whose files are meant. For team functions: the administrator.
     pub(super) person: &'static Person,
+    /// Who it is; someone else where the team's own folders are meant.
+    pub(super) by: &'static Person,
     /// Where this server is, as the caller knows it: the base of links that need no token.
     pub(super) base: String,
 }
@@ -106,18 +108,18 @@ pub(super) fn caller(world: &World, route: &Route, headers: &HeaderMap) -> Resul
             {
                 return Err(Refusal::Bad("HTTP headers \"Dropbox-API-Select-User\" and \"Dropbox-API-Select-Admin\" are for team tokens only.".into()));
             }
-            Ok(Caller { person: bearer.person, base })
+            Ok(Caller { person: bearer.person, by: bearer.person, base })
         }
         (Auth::User, true) => {
             if let Some(id) = named("Dropbox-API-Select-User") {
                 let person = PEOPLE.iter().find(|person| member_id(person) == id);
                 let person = person.ok_or_else(|| refused(tag("invalid_select_user")))?;
-                return Ok(Caller { person, base });
+                return Ok(Caller { person, by: person, base });
             }
             if let Some(id) = named("Dropbox-API-Select-Admin") {
                 let person = PEOPLE.iter().find(|person| person.admin && member_id(person) == id);
                 let person = person.ok_or_else(|| refused(tag("invalid_select_admin")))?;
-                return Ok(Caller { person, base });
+                return Ok(Caller { person, by: person, base });
             }
             Err(Refusal::Bad(
                 "This API function operates on a single Dropbox account, but the OAuth 2 access token you provided is for \
@@ -127,30 +129,5 @@ pub(super) fn caller(world: &World, route: &Route, headers: &HeaderMap) -> Resul
                     .into(),
             ))
         }
-    }
-}
-
-/// Where paths of this call begin: only the person's own namespace is there to begin in.
-/// "Path root header modes": <https://www.dropbox.com/developers/reference/path-root-header-modes>
-pub(super) fn check_root(headers: &HeaderMap, namespace: &str) -> Result<(), Refusal> {
-    let Some(value) = headers.get("Dropbox-API-Path-Root") else { return Ok(()) };
-    let root: Value =
-        value.to_str().ok().and_then(|text| serde_json::from_str(text).ok()).ok_or_else(|| {
-            Refusal::Bad(
-                "Invalid HTTP header \"Dropbox-API-Path-Root\": could not decode input as JSON"
-                    .into(),
-            )
-        })?;
-    let given = |member: &str| root.get(member).and_then(Value::as_str).unwrap_or_default();
-    match tag_of(&root) {
-        Some("home") => Ok(()),
-        Some("root") if given("root") == namespace => Ok(()),
-        Some("root") => {
-            let info = json!({".tag": "user", "root_namespace_id": namespace, "home_namespace_id": namespace});
-            Err(Refusal::PathRoot(tagged("invalid_root", info)))
-        }
-        Some("namespace_id") if given("namespace_id") == namespace => Ok(()),
-        Some("namespace_id") => Err(Refusal::PathRoot(tag("no_permission"))),
-        _ => Err(Refusal::Bad("Invalid HTTP header \"Dropbox-API-Path-Root\": unknown tag".into())),
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::World;
 use super::refusal::Refusal;
 use super::routes::{Style, find};
-use super::{auth, content, sessions};
+use super::{auth, content, mounts, sessions, space};
 
 /// The most that one request may carry: 150 MiB.
 pub(super) const MAX_UPLOAD: usize = 150 << 20;
@@ -39,22 +39,33 @@ async fn dispatch(world: &World, name: &str, request: Request) -> Result<Respons
     if parts.method == Method::GET && !download {
         return Err(Refusal::Bad("Your request's HTTP request method is \"GET\". This function only accepts the HTTP request method \"POST\".".into()));
     }
-    let caller = auth::caller(world, &route, &headers)?;
-    let namespace = world.state().drive(caller.person)?.namespace.clone();
-    auth::check_root(&headers, &namespace)?;
+    let mut caller = auth::caller(world, &route, &headers)?;
+    let files = ["files/", "sharing/", "file_properties/"];
+    let files = files.iter().any(|family| name.starts_with(family));
+    let in_space = space::is_root(world, &headers, &caller)? && files;
+    let mut enter = |argument: &mut Value| match in_space {
+        true => space::enter(world, name, &mut caller, argument),
+        false => Ok(space::Visit::default()),
+    };
     let answer = match route.style {
         Style::Rpc(rpc) => {
-            let argument = rpc_argument(&headers, body).await?;
+            let mut argument = rpc_argument(&headers, body).await?;
+            let visit = enter(&mut argument)?;
             if name == "auth/token/revoke" {
                 let bearer =
                     headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
                 world.issuer.revoke(bearer.unwrap_or_default().trim_start_matches("Bearer "));
             }
-            let answer = rpc(world, &caller, &argument)?;
+            let mut answer = match visit.itself() {
+                Some(folder) => folder,
+                None => rpc(world, &caller, &argument)?,
+            };
+            visit.leave(&mut answer);
             Json(answer).into_response()
         }
         Style::Upload => {
-            let argument = header_argument(&headers)?;
+            let mut argument = header_argument(&headers)?;
+            let visit = enter(&mut argument)?;
             let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
             let fits = media.is_some_and(|media| {
                 media.starts_with("application/octet-stream")
@@ -67,23 +78,37 @@ async fn dispatch(world: &World, name: &str, request: Request) -> Result<Respons
                 )));
             }
             let bytes = collect(body, MAX_UPLOAD).await?;
-            let answer = match name {
+            let mut answer = match name {
                 "files/upload" => content::upload(world, &caller, &argument, bytes)?,
                 "files/paper/create" => content::paper(world, &caller, &argument, bytes)?,
                 _ => sessions::upload(world, &caller, name, &argument, bytes)?,
             };
+            visit.leave(&mut answer);
             Json(answer).into_response()
         }
         Style::Download => {
-            let argument = header_argument(&headers)?;
+            let mut argument = header_argument(&headers)?;
+            let visit = enter(&mut argument)?;
             let sent = collect(body, MAX_ARGUMENT).await?;
             if !sent.is_empty() {
                 return Err(Refusal::Bad("Error: non-empty request body".into()));
             }
-            content::download(world, &caller, name, &argument, &headers)?
+            let mut answer = content::download(world, &caller, name, &argument, &headers)?;
+            let result = answer.headers().get("Dropbox-API-Result");
+            let result = result.and_then(|value| serde_json::from_slice(value.as_bytes()).ok());
+            if let Some(mut result) = result {
+                visit.leave(&mut result);
+                if let Some(value) = header_json(&result) {
+                    answer.headers_mut().insert("Dropbox-API-Result", value);
+                }
+            }
+            answer
         }
     };
     if route.writes {
+        for other in mounts::mirror(world, caller.person) {
+            world.changed(other);
+        }
         world.changed(caller.person);
     }
     Ok(answer)

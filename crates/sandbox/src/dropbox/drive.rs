@@ -54,7 +54,12 @@ pub(super) struct Node {
     /// The content; `None` for folders.
     pub(super) file: Option<Revision>,
     pub(super) properties: BTreeMap<String, BTreeMap<String, String>>,
+    /// The shared folder that it is, as this person has mounted it.
     pub(super) shared_folder: Option<String>,
+    /// Of a shared folder: whether this person may look only.
+    pub(super) read_only: bool,
+    /// The shared folder that it lies in, and whether this person may look only.
+    pub(super) within: Option<(String, bool)>,
 }
 
 impl Node {
@@ -181,13 +186,37 @@ impl Drive {
         path.is_empty() || self.node(path).is_some_and(Node::is_folder)
     }
 
+    /// The shared folder above a key, and whether this person may look only.
+    pub(super) fn lies_in(&self, key: &str) -> Option<(String, bool)> {
+        let mut above = split(key).map(|(above, _)| above);
+        while let Some(here) = above.filter(|here| !here.is_empty()) {
+            if let Some(node) = self.nodes.get(here)
+                && let Some(id) = &node.shared_folder
+            {
+                return Some((id.clone(), node.read_only));
+            }
+            above = split(here).map(|(above, _)| above);
+        }
+        None
+    }
+
+    /// Whether a shared folder is mounted at this key.
+    pub(super) fn is_mount(&self, key: &str) -> bool {
+        self.nodes.get(key).is_some_and(|node| node.shared_folder.is_some())
+    }
+
+    /// Whether something below a shared folder is there to look at only.
+    pub(super) fn is_read_only(&self, key: &str) -> bool {
+        self.lies_in(key).is_some_and(|(_, read_only)| read_only)
+    }
+
     /// A content by its revision, current or past.
     pub(super) fn revision(&self, rev: &str) -> Option<&Revision> {
         let current = self.nodes.values().filter_map(|node| node.file.as_ref());
         self.past.iter().chain(current).find(|one| one.rev == rev)
     }
 
-    fn note(&mut self, key: &str, at: Timestamp) {
+    pub(super) fn note(&mut self, key: &str, at: Timestamp) {
         self.sequence += 1;
         self.journal.push_back(Change { sequence: self.sequence, key: key.to_owned(), at });
         self.index_later(key, at);
@@ -206,22 +235,23 @@ impl Drive {
         format!("{:013x}{:09x}", 0x0006_2b00_0000_0000_u64 + self.revisions, self.sequence)
     }
 
-    fn insert(&mut self, node: Node) {
+    pub(super) fn insert(&mut self, mut node: Node) {
         let key = lower(&node.path);
+        node.within = self.lies_in(&key);
         self.used += node.file.as_ref().map_or(0, |file| file.content.len() as u64);
         self.gone.remove(&key);
         self.ids.insert(node.id.clone(), key.clone());
         self.nodes.insert(key, node);
     }
 
-    fn take(&mut self, key: &str) -> Option<Node> {
+    pub(super) fn take(&mut self, key: &str) -> Option<Node> {
         let node = self.nodes.remove(key)?;
         self.ids.remove(&node.id);
         self.used -= node.file.as_ref().map_or(0, |file| file.content.len() as u64);
         Some(node)
     }
 
-    fn remember(&mut self, key: &str, node: &Node, at: Timestamp) {
+    pub(super) fn remember(&mut self, key: &str, node: &Node, at: Timestamp) {
         let gone = Gone { path: node.path.clone(), at, folder: node.is_folder() };
         self.gone.insert(key.to_owned(), gone);
         self.gone_in_order.push_back(key.to_owned());
@@ -232,7 +262,7 @@ impl Drive {
         }
     }
 
-    fn keep(&mut self, revision: Revision) {
+    pub(super) fn keep(&mut self, revision: Revision) {
         self.kept += revision.content.len() as u64;
         self.past.push_back(revision);
         while self.kept > KEPT || self.past.len() > MAX_PAST {
@@ -248,6 +278,9 @@ impl Drive {
         }
         if is_disallowed(name) {
             return Err(tag("disallowed_name"));
+        }
+        if self.is_read_only(&lower(path)) {
+            return Err(tag("no_write_permission"));
         }
         if self.nodes.len() >= MAX_NODES {
             return Err(tag("insufficient_space"));
@@ -281,11 +314,13 @@ impl Drive {
             file: None,
             properties: BTreeMap::new(),
             shared_folder: None,
+            read_only: false,
+            within: None,
         });
         self.note(&lower(path), moment.now);
     }
 
-    fn free(&self, path: &str, folder: bool) -> String {
+    pub(super) fn free(&self, path: &str, folder: bool) -> String {
         let mut names = (1..).map(|n| renamed(path, n, folder));
         names.find(|path| self.node(path).is_none()).unwrap_or_else(|| path.to_owned())
     }
@@ -375,10 +410,19 @@ impl Drive {
             server_modified: moment.now,
             paper: write.paper,
         };
-        let node = Node { id, path, file: Some(file), properties, shared_folder: None };
-        self.insert(node.clone());
-        self.note(&lower(&node.path), moment.now);
-        Ok(node)
+        let node = Node {
+            id,
+            path,
+            file: Some(file),
+            properties,
+            shared_folder: None,
+            read_only: false,
+            within: None,
+        };
+        let key = lower(&node.path);
+        self.insert(node);
+        self.note(&key, moment.now);
+        self.nodes.get(&key).cloned().ok_or_else(malformed)
     }
 
     /// The keys of a node and of everything below it, folders before their contents.
@@ -427,6 +471,7 @@ impl Drive {
             if copy {
                 node.id = moment.dice.token("id:", 22);
                 node.shared_folder = None;
+                node.read_only = false;
             }
             if let Some(file) = &mut node.file {
                 if !copy {

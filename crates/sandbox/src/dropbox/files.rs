@@ -133,6 +133,13 @@ pub(super) fn transfer(
         Err(error) => return Ok(Err(tagged("to", error))),
     };
     let (from_key, to_key) = (lower(&found.path), lower(&to));
+    if !copy && drive.is_read_only(&from_key) {
+        return Ok(Err(tagged("from_write", tag("no_write_permission"))));
+    }
+    let into_shared = drive.lies_in(&to_key).is_some() && !copy;
+    if into_shared && drive.tree(&from_key).iter().any(|key| drive.is_mount(key)) {
+        return Ok(Err(tag("cant_nest_shared_folder")));
+    }
     if found.is_folder() && to_key.starts_with(&format!("{from_key}/")) {
         return Ok(Err(tag(if copy {
             "duplicated_or_nested_paths"
@@ -190,6 +197,9 @@ pub(super) fn remove(
         }
     }
     let key = lower(&found.path);
+    if drive.is_read_only(&key) {
+        return Ok(Err(tagged("path_write", tag("no_write_permission"))));
+    }
     if most.is_some_and(|most| drive.tree(&key).len() > most) {
         return Ok(Err(tag("too_many_files")));
     }

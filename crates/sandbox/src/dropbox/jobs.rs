@@ -28,7 +28,7 @@ pub(super) fn begin(world: &World, state: &mut State, caller: &Caller, result: V
         state.jobs.pop_first();
     }
     let id = world.dice.token("dbjid:AAD", 30);
-    state.jobs.insert(id.clone(), Job { person: caller.person.id, result, busy: 1 });
+    state.jobs.insert(id.clone(), Job { person: caller.by.id, result, busy: 1 });
     tagged("async_job_id", id.into())
 }
 
@@ -36,7 +36,7 @@ pub(super) fn begin(world: &World, state: &mut State, caller: &Caller, result: V
 pub(super) fn check(world: &World, caller: &Caller, arg: &Value) -> Result<Value, Refusal> {
     let id = arg.get("async_job_id").and_then(Value::as_str).unwrap_or_default();
     let mut state = world.state();
-    let job = state.jobs.get_mut(id).filter(|job| job.person == caller.person.id);
+    let job = state.jobs.get_mut(id).filter(|job| job.person == caller.by.id);
     let job = job.ok_or_else(|| Refusal::Route(tag("invalid_async_job_id")))?;
     if job.busy > 0 {
         job.busy -= 1;

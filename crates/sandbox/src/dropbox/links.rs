@@ -1,6 +1,9 @@
 //! `sharing/*` of links: made, listed, changed, revoked.
+//!
+//! Their settings are checked as the plan without limits does; what a smaller plan refuses is not simulated.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use tramontane_model::Timestamp;
 
 use super::World;
 use super::auth::Caller;
@@ -8,6 +11,7 @@ use super::drive::Node;
 use super::path::{Asked, lower};
 use super::refusal::{Refusal, path_error, put, tag, tag_of, tagged};
 use super::render::{time, with_tag};
+use crate::people::Person;
 
 /// The most links of a person.
 const MAX_LINKS: usize = 10_000;
@@ -15,20 +19,21 @@ const MAX_LINKS: usize = 10_000;
 /// One link.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
+    /// Who made it.
     person: &'static str,
+    /// Whose files it leads into.
+    whose: &'static Person,
     node: String,
     settings: Value,
 }
 
 fn visibility(settings: &Value) -> &'static str {
-    let has = |name: &str| {
-        settings.get(name).is_some_and(|value| !value.is_null() && *value != Value::Bool(false))
-    };
-    if has("link_password") || has("require_password") {
+    let team = settings.get("audience").and_then(tag_of) == Some("team");
+    if settings.get("link_password").is_some() && team {
+        "team_and_password"
+    } else if settings.get("link_password").is_some() {
         "password"
-    } else if settings.get("audience").and_then(tag_of) == Some("team")
-        || settings.get("requested_visibility").and_then(tag_of) == Some("team_only")
-    {
+    } else if team || settings.get("requested_visibility").and_then(tag_of) == Some("team_only") {
         "team_only"
     } else {
         "public"
@@ -42,7 +47,8 @@ fn metadata(url: &str, link: &Link, node: &Node) -> Value {
         "can_revoke": true, "visibility_policies": [], "can_set_expiry": true, "can_remove_expiry": true,
         "allow_download": true, "can_allow_download": true, "can_disallow_download": false,
         "allow_comments": true, "team_restricts_comments": false,
-        "link_access_level": tag("viewer"), "effective_audience": tag(if seen == "team_only" { "team" } else { "public" })});
+        "link_access_level": tag("viewer"), "effective_audience": tag(if seen.starts_with("team") { "team" } else { "public" }),
+        "require_password": seen.ends_with("password")});
     let mut value = json!({"url": url, "id": node.id, "name": node.name(),
         "path_lower": lower(&node.path), "link_permissions": permissions});
     if let Some(expires) = link.settings.get("expires").filter(|value| !value.is_null()) {
@@ -54,6 +60,28 @@ fn metadata(url: &str, link: &Link, node: &Node) -> Value {
     put(&mut value, "rev", file.rev.as_str());
     put(&mut value, "size", file.content.len());
     with_tag("file", value)
+}
+
+/// Checks what is asked of a link. Passwords that are to go are `link_password: null` afterwards.
+fn checked(world: &World, settings: &Value) -> Result<Map<String, Value>, Refusal> {
+    let refused = || Refusal::Route(tagged("settings_error", tag("invalid_settings")));
+    let mut settings = settings.as_object().cloned().unwrap_or_default();
+    match settings.get("require_password").and_then(Value::as_bool) {
+        Some(true) if !settings.get("link_password").is_some_and(Value::is_string) => {
+            return Err(refused());
+        }
+        Some(false) => {
+            settings.insert("link_password".into(), Value::Null);
+        }
+        _ => {}
+    }
+    if let Some(expires) = settings.get("expires").filter(|value| !value.is_null()) {
+        let at = expires.as_str().and_then(Timestamp::parse);
+        if at.is_none_or(|at| at <= world.now()) {
+            return Err(refused());
+        }
+    }
+    Ok(settings)
 }
 
 /// `create_shared_link_with_settings`.
@@ -75,8 +103,10 @@ pub(super) fn create(world: &World, caller: &Caller, arg: &Value) -> Result<Valu
         "https://www.dropbox.com/scl/{kind}/{token}?rlkey={}&dl=0",
         world.dice.token("", 22)
     );
-    let settings = arg.get("settings").cloned().unwrap_or_default();
-    let link = Link { person: caller.person.id, node: node.id.clone(), settings };
+    let mut settings = checked(world, arg.get("settings").unwrap_or(&Value::Null))?;
+    settings.retain(|_, value| !value.is_null());
+    let settings = Value::Object(settings);
+    let link = Link { person: caller.by.id, whose: caller.person, node: node.id.clone(), settings };
     let answer = metadata(&url, &link, &node);
     state.links.insert(url, link);
     Ok(answer)
@@ -92,13 +122,13 @@ pub(super) fn list(world: &World, caller: &Caller, arg: &Value) -> Result<Value,
             Some(state.drive(caller.person)?.find(&asked).map_err(path_error)?.id.clone())
         }
     };
-    let own = state.links.iter().filter(|(_, link)| link.person == caller.person.id);
+    let own = state.links.iter().filter(|(_, link)| link.person == caller.by.id);
     let own = own.filter(|(_, link)| only.as_ref().is_none_or(|only| link.node == *only));
     let own: Vec<(String, Link)> = own.map(|(url, link)| (url.clone(), link.clone())).collect();
-    let drive = state.drive(caller.person)?;
     let links: Vec<Value> = own
         .iter()
         .filter_map(|(url, link)| {
+            let drive = state.drives.get(link.whose.id)?;
             let node = drive.ids.get(&link.node).and_then(|key| drive.nodes.get(key))?;
             Some(metadata(url, link, node))
         })
@@ -110,9 +140,9 @@ fn named(world: &World, caller: &Caller, arg: &Value) -> Result<(String, Link, N
     let url = arg.get("url").and_then(Value::as_str).unwrap_or_default();
     let missing = || Refusal::Route(tag("shared_link_not_found"));
     let mut state = world.state();
-    let link = state.links.get(url).filter(|link| link.person == caller.person.id);
+    let link = state.links.get(url).filter(|link| link.person == caller.by.id);
     let link = link.cloned().ok_or_else(missing)?;
-    let drive = state.drive(caller.person)?;
+    let drive = state.drive(link.whose)?;
     let node = drive.ids.get(&link.node).and_then(|key| drive.nodes.get(key)).cloned();
     Ok((url.to_owned(), link, node.ok_or_else(missing)?))
 }
@@ -126,7 +156,7 @@ pub(super) fn get(world: &World, caller: &Caller, arg: &Value) -> Result<Value, 
 /// `modify_shared_link_settings`.
 pub(super) fn modify(world: &World, caller: &Caller, arg: &Value) -> Result<Value, Refusal> {
     let (url, mut link, node) = named(world, caller, arg)?;
-    let new = arg.get("settings").and_then(Value::as_object).cloned().unwrap_or_default();
+    let new = checked(world, arg.get("settings").unwrap_or(&Value::Null))?;
     if !link.settings.is_object() {
         link.settings = json!({});
     }
@@ -135,6 +165,7 @@ pub(super) fn modify(world: &World, caller: &Caller, arg: &Value) -> Result<Valu
         if arg.get("remove_expiration").and_then(Value::as_bool) == Some(true) {
             members.remove("expires");
         }
+        members.retain(|_, value| !value.is_null());
     }
     world.state().links.insert(url.clone(), link.clone());
     Ok(metadata(&url, &link, &node))

@@ -71,6 +71,11 @@ impl Cursor {
     }
 }
 
+/// Whose files a cursor is of.
+pub(super) fn whose(cursor: &str) -> Option<String> {
+    Cursor::read(cursor).map(|cursor| cursor.person)
+}
+
 fn begin(drive: &Drive, arg: &Value) -> Result<Cursor, Refusal> {
     let asked = Asked::read(arg, "path")?;
     if asked == Asked::Path("/".into()) {

@@ -2,8 +2,8 @@
 //!
 //! Facts are from the HTTP documentation (<https://www.dropbox.com/developers/documentation/http/documentation>),
 //! the guides beside it and the API's published specification (<https://github.com/dropbox/dropbox-api-spec>).
-//! What is simplified: shared folders and shared files do not appear in the other person's files, and search looks
-//! at names, and at the content of small text files. `POST /_quirks` makes searches and cursors late (`lag.rs`): off
+//! A shared folder is in the files of those who have mounted it (`mounts.rs`); a shared file is in nobody else's, as
+//! at Dropbox. What is simplified: search looks at names, and at the content of small text files. `POST /_quirks` makes searches and cursors late (`lag.rs`): off
 //! unless a test asks for it.
 
 mod auth;
@@ -15,6 +15,7 @@ mod jobs;
 mod lag;
 mod links;
 mod listing;
+mod mounts;
 mod path;
 mod properties;
 mod refusal;
@@ -24,6 +25,7 @@ mod routes;
 mod search;
 mod sessions;
 mod sharing;
+mod space;
 mod team;
 mod temporary;
 mod users;
@@ -59,6 +61,8 @@ struct State {
     shared: BTreeMap<String, sharing::Shared>,
     links: BTreeMap<String, links::Link>,
     webhooks: Vec<url::Url>,
+    /// Whether people's homes lie in a team's space.
+    team_space: bool,
 }
 
 /// The service.
@@ -113,8 +117,9 @@ pub(crate) fn service(lent: &Lent) -> Service {
     let issuer = Issuer::new(rules, Arc::clone(&lent.clock), lent.dice.clone());
     let numbered = PEOPLE.iter().zip(4_000_001_u64..);
     let drives = numbered.map(|(person, n)| (person.id, Drive::new(person, n.to_string())));
+    let team = (space::TEAM.id, Drive::new(&space::TEAM, space::NAMESPACE.to_owned()));
     let state = State {
-        drives: drives.collect(),
+        drives: drives.chain([team]).collect(),
         sessions: BTreeMap::new(),
         jobs: BTreeMap::new(),
         tickets: BTreeMap::new(),
@@ -123,6 +128,7 @@ pub(crate) fn service(lent: &Lent) -> Service {
         shared: BTreeMap::new(),
         links: BTreeMap::new(),
         webhooks: Vec::new(),
+        team_space: false,
     };
     let world = World {
         clock: Arc::clone(&lent.clock),
@@ -138,6 +144,7 @@ pub(crate) fn service(lent: &Lent) -> Service {
         .route("/2/files/list_folder/longpoll", post(listing::longpoll))
         .route("/2/{*route}", post(call::call).get(call::call))
         .route("/_sandbox/webhooks", post(webhooks::add).delete(webhooks::clear))
+        .route("/_sandbox/team_space", post(space::set))
         .route("/_sandbox/reset_cursors", post(webhooks::reset_cursors))
         .route("/_quirks", post(lag::set))
         .route("/temporary/{ticket}", get(temporary::download))

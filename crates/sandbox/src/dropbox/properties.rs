@@ -61,7 +61,7 @@ fn add_fields(fields: &mut Vec<(String, String)>, more: &[Value]) -> Result<(), 
 /// `templates/add_for_user`.
 pub(super) fn add_template(world: &World, caller: &Caller, arg: &Value) -> Result<Value, Refusal> {
     let mut state = world.state();
-    let own = state.templates.values().filter(|one| one.person == caller.person.id).count();
+    let own = state.templates.values().filter(|one| one.person == caller.by.id).count();
     if own >= MAX_TEMPLATES {
         return Err(Refusal::Route(tag("too_many_templates")));
     }
@@ -69,7 +69,7 @@ pub(super) fn add_template(world: &World, caller: &Caller, arg: &Value) -> Resul
     add_fields(&mut fields, list(arg, "fields"))?;
     let id = world.dice.token("ptid:", 22);
     let template = Template {
-        person: caller.person.id,
+        person: caller.by.id,
         name: text(arg, "name"),
         description: text(arg, "description"),
         fields,
@@ -83,7 +83,7 @@ fn own<'a>(
     caller: &Caller,
     id: &str,
 ) -> Result<&'a mut Template, Refusal> {
-    let found = templates.get_mut(id).filter(|one| one.person == caller.person.id);
+    let found = templates.get_mut(id).filter(|one| one.person == caller.by.id);
     found.ok_or_else(|| Refusal::Route(missing(id)))
 }
 
@@ -127,7 +127,7 @@ pub(super) fn list_templates(
     _arg: &Value,
 ) -> Result<Value, Refusal> {
     let state = world.state();
-    let own = state.templates.iter().filter(|(_, one)| one.person == caller.person.id);
+    let own = state.templates.iter().filter(|(_, one)| one.person == caller.by.id);
     let ids: Vec<&String> = own.map(|(id, _)| id).collect();
     Ok(json!({"template_ids": ids}))
 }
@@ -189,7 +189,7 @@ fn groups(
         if read.iter().any(|(own, _)| *own == id) {
             return Err(Refusal::Route(tag("duplicate_property_groups")));
         }
-        let template = templates.get(&id).filter(|one| one.person == caller.person.id);
+        let template = templates.get(&id).filter(|one| one.person == caller.by.id);
         let fields = checked(template, &id, list(group, fields))?;
         read.push((id, fields));
     }

@@ -76,9 +76,19 @@ pub(super) fn node(node: &Node, wanted: &Wanted) -> Value {
         put(
             &mut value,
             "sharing_info",
-            json!({"read_only": false, "shared_folder_id": shared,
+            json!({"read_only": node.read_only, "shared_folder_id": shared,
             "traverse_only": false, "no_access": false}),
         );
+    } else if let Some((above, read_only)) = &node.within {
+        let mut info = json!({"read_only": read_only, "parent_shared_folder_id": above});
+        if node.is_folder() {
+            put(&mut info, "traverse_only", false);
+            put(&mut info, "no_access", false);
+        }
+        put(&mut value, "sharing_info", info);
+        if node.is_folder() {
+            put(&mut value, "parent_shared_folder_id", above.as_str());
+        }
     }
     if let Some(templates) = &wanted.templates {
         let groups = node.properties.iter().filter(|(id, _)| templates.contains(id));

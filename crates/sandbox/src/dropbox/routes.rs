@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::auth::Caller;
 use super::refusal::Refusal;
 use super::{
-    World, files, jobs, links, listing, properties, revisions, search, sessions, sharing, team,
-    temporary, users,
+    World, files, jobs, links, listing, mounts, properties, revisions, search, sessions, sharing,
+    team, temporary, users,
 };
 
 /// Whose token a function takes.
@@ -123,6 +123,9 @@ fn find_more(name: &str) -> Option<Route> {
         "sharing/remove_file_member_2" => reads(SHARE, sharing::remove_file_member),
         "sharing/share_folder" => reads(SHARE, sharing::share_folder),
         "sharing/unshare_folder" => reads(SHARE, sharing::unshare_folder),
+        "sharing/mount_folder" => writes(SHARE, mounts::mount),
+        "sharing/unmount_folder" => writes(SHARE, mounts::leave),
+        "sharing/list_mountable_folders" => reads(SHARED, mounts::mountable),
         "sharing/get_folder_metadata" => reads(SHARED, sharing::get_folder),
         "sharing/list_folders" => reads(SHARED, sharing::list_folders),
         "sharing/list_folder_members" => reads(SHARED, sharing::folder_members),

@@ -101,7 +101,7 @@ fn page(world: &World, caller: &Caller, mut matches: Vec<Value>, size: usize) ->
             state.searches.pop_first();
         }
         let cursor = world.dice.token("", 60);
-        let search = Search { person: caller.person.id, matches: rest, page: size };
+        let search = Search { person: caller.by.id, matches: rest, page: size };
         state.searches.insert(cursor.clone(), search);
         put(&mut answer, "cursor", cursor);
     }
@@ -125,7 +125,7 @@ pub(super) fn go_on(world: &World, caller: &Caller, arg: &Value) -> Result<Value
     let cursor = arg.get("cursor").and_then(Value::as_str).unwrap_or_default();
     let (matches, size) = {
         let state = world.state();
-        let search = state.searches.get(cursor).filter(|one| one.person == caller.person.id);
+        let search = state.searches.get(cursor).filter(|one| one.person == caller.by.id);
         let search = search
             .ok_or_else(|| Refusal::Bad(format!("Invalid \"cursor\" parameter: {cursor:?}")))?;
         (search.matches.clone(), search.page)

@@ -102,9 +102,8 @@ pub(super) fn start_batch(world: &World, caller: &Caller, arg: &Value) -> Result
         )));
     }
     let mut state = world.state();
-    let ids: Vec<String> = (0..count)
-        .map(|_| begin(world, &mut state, caller.person.id, is_concurrent(arg)))
-        .collect();
+    let ids: Vec<String> =
+        (0..count).map(|_| begin(world, &mut state, caller.by.id, is_concurrent(arg))).collect();
     Ok(json!({"session_ids": ids}))
 }
 
@@ -130,7 +129,7 @@ pub(super) fn upload(
             if concurrent && flag(arg, "close") {
                 return Err(Refusal::Route(tag("concurrent_session_close_not_allowed")));
             }
-            let id = begin(world, &mut state, caller.person.id, concurrent);
+            let id = begin(world, &mut state, caller.by.id, concurrent);
             if let Some(session) = state.sessions.get_mut(&id) {
                 if !bytes.is_empty() {
                     session.pieces.insert(0, bytes);
@@ -172,7 +171,7 @@ fn session<'a>(
 ) -> Result<&'a mut Session, Value> {
     let (id, _) = cursor(arg);
     let session = state.sessions.get_mut(&id);
-    session.filter(|one| one.person == caller.person.id).ok_or_else(|| tag("not_found"))
+    session.filter(|one| one.person == caller.by.id).ok_or_else(|| tag("not_found"))
 }
 
 fn append(

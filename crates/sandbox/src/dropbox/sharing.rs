@@ -1,6 +1,6 @@
 //! `sharing/*` of members: who has access to files and to shared folders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -8,9 +8,9 @@ use super::auth::Caller;
 use super::drive::{Drive, Node};
 use super::files::flag;
 use super::path::{Asked, lower};
-use super::refusal::{Refusal, tag, tag_of, tagged, with_members};
+use super::refusal::{Refusal, put, tag, tag_of, tagged, with_members};
 use super::render::{account_id, member_id, time};
-use super::{State, World, jobs};
+use super::{State, World, jobs, mounts};
 use crate::people::{PEOPLE, Person, find};
 
 /// The most members of one file or folder.
@@ -19,10 +19,27 @@ const MAX_MEMBERS: usize = 1_000;
 /// Who was given access to what, by the file's id or the shared folder's.
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
-    owner: &'static Person,
-    node: String,
+    pub(super) owner: &'static Person,
+    pub(super) node: String,
     /// Roles by address.
-    members: BTreeMap<String, String>,
+    pub(super) members: BTreeMap<String, String>,
+    /// Of folders: the people in whose files it is.
+    pub(super) mounted: BTreeSet<&'static str>,
+}
+
+impl Shared {
+    fn of(owner: &'static Person, node: &Node) -> Self {
+        let (members, mounted) = (BTreeMap::new(), BTreeSet::from([owner.id]));
+        Self { owner, node: node.id.clone(), members, mounted }
+    }
+
+    /// What someone may do with it; none when it is not shared with them.
+    pub(super) fn role(&self, person: &Person) -> Option<&str> {
+        if self.owner == person {
+            return Some("owner");
+        }
+        self.members.get(person.email).map(String::as_str)
+    }
 }
 
 fn user(person: &Person) -> Value {
@@ -88,7 +105,7 @@ fn shared_file<'a>(
     arg: &Value,
 ) -> Result<&'a mut Shared, Refusal> {
     let node = file_node(state.drive(caller.person)?, arg)?;
-    let fresh = Shared { owner: caller.person, node: node.id.clone(), members: BTreeMap::new() };
+    let fresh = Shared::of(caller.person, &node);
     Ok(state.shared.entry(node.id).or_insert(fresh))
 }
 
@@ -152,14 +169,26 @@ pub(super) fn remove_file_member(
     })
 }
 
-/// `SharedFolderMetadata`.
-fn folder_metadata(world: &World, id: &str, node: &Node) -> Value {
-    json!({"access_type": tag("owner"), "is_inside_team_folder": false, "is_team_folder": false,
-        "path_lower": lower(&node.path), "path_display": node.path, "name": node.name(),
+/// `SharedFolderMetadata`, as this person has it. `path`: where it is mounted.
+pub(super) fn folder_metadata(
+    world: &World,
+    id: &str,
+    shared: &Shared,
+    person: &Person,
+    name: &str,
+    path: Option<&str>,
+) -> Value {
+    let mut told = json!({"access_type": tag(shared.role(person).unwrap_or("viewer")),
+        "is_inside_team_folder": false, "is_team_folder": false, "name": name,
         "policy": {"acl_update_policy": tag("owner"), "shared_link_policy": tag("anyone"),
             "member_policy": tag("anyone"), "resolved_member_policy": tag("anyone")},
         "preview_url": format!("https://www.dropbox.com/scl/fo/{id}"), "shared_folder_id": id,
-        "time_invited": time(world.now()), "access_inheritance": tag("inherit"), "permissions": []})
+        "time_invited": time(world.now()), "access_inheritance": tag("inherit"), "permissions": []});
+    if let Some(path) = path {
+        put(&mut told, "path_lower", lower(path));
+        put(&mut told, "path_display", path);
+    }
+    told
 }
 
 /// `share_folder`.
@@ -173,7 +202,11 @@ pub(super) fn share_folder(world: &World, caller: &Caller, arg: &Value) -> Resul
         return Err(bad(tag("is_file")));
     }
     if let Some(id) = &node.shared_folder {
-        return Err(bad(with_members("already_shared", folder_metadata(world, id, &node))));
+        let id = id.clone();
+        let told = state.shared.get(&id).map(|shared| {
+            folder_metadata(world, &id, shared, caller.person, node.name(), Some(&node.path))
+        });
+        return Err(bad(with_members("already_shared", told.unwrap_or_default())));
     }
     let key = lower(&node.path);
     let inside = key.match_indices('/').skip(1).any(|(at, _)| {
@@ -187,9 +220,15 @@ pub(super) fn share_folder(world: &World, caller: &Caller, arg: &Value) -> Resul
     if let Some(node) = drive.nodes.get_mut(&key) {
         node.shared_folder = Some(id.clone());
     }
-    let shared = Shared { owner: caller.person, node: node.id.clone(), members: BTreeMap::new() };
+    for key in drive.tree(&key).into_iter().skip(1) {
+        if let Some(node) = drive.nodes.get_mut(&key) {
+            node.within = Some((id.clone(), false));
+        }
+    }
+    let shared = Shared::of(caller.person, &node);
+    let told = folder_metadata(world, &id, &shared, caller.person, node.name(), Some(&node.path));
     state.shared.insert(id.clone(), shared);
-    let result = with_members("complete", folder_metadata(world, &id, &node));
+    let result = with_members("complete", told);
     if flag(arg, "force_async") {
         return Ok(jobs::begin(world, &mut state, caller, result));
     }
@@ -209,26 +248,32 @@ fn shared_folder<'a>(
     shared.map(|shared| (id, shared)).ok_or_else(refused)
 }
 
-/// `get_folder_metadata`.
-pub(super) fn get_folder(world: &World, caller: &Caller, arg: &Value) -> Result<Value, Refusal> {
-    let mut state = world.state();
-    let plain = |_| Refusal::Route(tag("invalid_id"));
-    let (id, shared) = shared_folder(&mut state, caller, arg).map_err(plain)?;
-    let node = shared.node.clone();
-    let drive = state.drive(caller.person)?;
-    let found = drive.ids.get(&node).and_then(|key| drive.nodes.get(key)).cloned();
-    found
-        .map(|node| folder_metadata(world, &id, &node))
-        .ok_or_else(|| Refusal::Route(tag("invalid_id")))
+/// A shared folder as one of its people sees it.
+pub(super) fn told(world: &World, state: &State, id: &str, person: &Person) -> Option<Value> {
+    let shared = state.shared.get(id).filter(|one| one.node != id)?;
+    shared.role(person)?;
+    let at = |person: &Person| {
+        let drive = state.drives.get(person.id)?;
+        drive.nodes.values().find(|node| node.shared_folder.as_deref() == Some(id))
+    };
+    let (own, whole) = (at(person), at(shared.owner));
+    let name = own.or(whole).map_or("Shared", Node::name);
+    let path = own.map(|node| node.path.as_str());
+    Some(folder_metadata(world, id, shared, person, name, path))
 }
 
-/// `list_folders`.
+/// `get_folder_metadata`.
+pub(super) fn get_folder(world: &World, caller: &Caller, arg: &Value) -> Result<Value, Refusal> {
+    let id = arg.get("shared_folder_id").and_then(Value::as_str).unwrap_or_default();
+    let state = world.state();
+    told(world, &state, id, caller.person).ok_or_else(|| Refusal::Route(tag("invalid_id")))
+}
+
+/// `list_folders`: of one's own, and those that one is a member of.
 pub(super) fn list_folders(world: &World, caller: &Caller, _arg: &Value) -> Result<Value, Refusal> {
-    let mut state = world.state();
-    let drive = state.drive(caller.person)?;
-    let shared = drive.nodes.values().filter_map(|node| Some((node.shared_folder.as_ref()?, node)));
-    let entries: Vec<Value> = shared.map(|(id, node)| folder_metadata(world, id, node)).collect();
-    Ok(json!({"entries": entries}))
+    let state = world.state();
+    let entries = state.shared.keys().filter_map(|id| told(world, &state, id, caller.person));
+    Ok(json!({"entries": entries.collect::<Vec<_>>()}))
 }
 
 /// `list_folder_members`.
@@ -237,10 +282,11 @@ pub(super) fn folder_members(
     caller: &Caller,
     arg: &Value,
 ) -> Result<Value, Refusal> {
-    let mut state = world.state();
-    let plain = |_| Refusal::Route(tag("invalid_id"));
-    let (_, shared) = shared_folder(&mut state, caller, arg).map_err(plain)?;
-    Ok(members(shared))
+    let id = arg.get("shared_folder_id").and_then(Value::as_str).unwrap_or_default();
+    let state = world.state();
+    let shared = state.shared.get(id).filter(|one| one.node != id);
+    let shared = shared.filter(|one| one.role(caller.person).is_some());
+    shared.map(members).ok_or_else(|| Refusal::Route(tag("invalid_id")))
 }
 
 /// `add_folder_member`.
@@ -270,12 +316,13 @@ pub(super) fn update_folder_member(
     arg: &Value,
 ) -> Result<Value, Refusal> {
     let mut state = world.state();
-    let (_, shared) = shared_folder(&mut state, caller, arg)?;
+    let (id, shared) = shared_folder(&mut state, caller, arg)?;
     let none = || Refusal::Route(tagged("member_error", tag("not_a_member")));
     let email = selected(arg.get("member").unwrap_or(&Value::Null)).map_err(|_| none())?;
     let role = role_of(arg.get("access_level"));
     let there = shared.members.get_mut(&email).ok_or_else(none)?;
     there.clone_from(&role);
+    mounts::allow(&mut state, &id, &email, &role);
     Ok(json!({"access_level": tag(&role)}))
 }
 
@@ -286,10 +333,13 @@ pub(super) fn remove_folder_member(
     arg: &Value,
 ) -> Result<Value, Refusal> {
     let mut state = world.state();
-    let (_, shared) = shared_folder(&mut state, caller, arg)?;
+    let (id, shared) = shared_folder(&mut state, caller, arg)?;
     let none = || Refusal::Route(tagged("member_error", tag("not_a_member")));
     let email = selected(arg.get("member").unwrap_or(&Value::Null)).map_err(|_| none())?;
     shared.members.remove(&email).ok_or_else(none)?;
+    if let Some(person) = find(&email) {
+        mounts::unmount(&mut state, &id, person, world.now());
+    }
     Ok(jobs::begin(world, &mut state, caller, with_members("complete", json!({}))))
 }
 
@@ -301,13 +351,19 @@ pub(super) fn unshare_folder(
 ) -> Result<Value, Refusal> {
     let mut state = world.state();
     let (id, shared) = shared_folder(&mut state, caller, arg)?;
-    let node = shared.node.clone();
+    let members = shared.mounted.clone();
+    for person in PEOPLE.iter().filter(|one| members.contains(one.id) && **one != *caller.person) {
+        mounts::unmount(&mut state, &id, person, world.now());
+    }
     state.shared.remove(&id);
     let drive = state.drive(caller.person)?;
-    if let Some(key) = drive.ids.get(&node).cloned()
-        && let Some(node) = drive.nodes.get_mut(&key)
-    {
-        node.shared_folder = None;
+    for node in drive.nodes.values_mut() {
+        if node.shared_folder.as_deref() == Some(id.as_str()) {
+            node.shared_folder = None;
+        }
+        if node.within.as_ref().is_some_and(|(above, _)| *above == id) {
+            node.within = None;
+        }
     }
     Ok(jobs::begin(world, &mut state, caller, tag("complete")))
 }

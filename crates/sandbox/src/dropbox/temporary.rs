@@ -8,7 +8,6 @@ use http_body_util::{BodyExt as _, Limited};
 use serde_json::{Value, json};
 use tramontane_model::Timestamp;
 
-use super::World;
 use super::auth::Caller;
 use super::call::MAX_UPLOAD;
 use super::content::{commit, content_of};
@@ -16,6 +15,7 @@ use super::drive::Revision;
 use super::path::Asked;
 use super::refusal::{Refusal, path_error, tag};
 use super::render::revision;
+use super::{World, mounts};
 use crate::people::Person;
 
 /// The most links that are kept; the oldest go.
@@ -122,6 +122,9 @@ pub(super) async fn upload(
     };
     let done = commit(drive, &info, whole.to_bytes(), &moment);
     drop(state);
+    for other in mounts::mirror(&world, person) {
+        world.changed(other);
+    }
     world.changed(person);
     match done {
         Ok(Ok(made)) => {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::World;
 use super::auth::Caller;
 use super::refusal::{Refusal, tag, tagged};
 use super::render::{account_id, member_id, name, team_id};
+use super::{World, space};
 use crate::people::{PEOPLE, Person};
 
 /// `FullAccount`.
@@ -23,7 +23,7 @@ pub(super) fn current_account(
         "team": {"id": team_id(), "name": "example.com", "sharing_policies": sharing_policies(),
             "office_addin_policy": tag("enabled")},
         "team_member_id": member_id(caller.person),
-        "root_info": {".tag": "user", "root_namespace_id": namespace, "home_namespace_id": namespace},
+        "root_info": space::root_info(world, caller.person, &namespace),
     }))
 }
 

@@ -169,6 +169,13 @@ pub(super) async fn create(
     if matches!(kind, Grantee::Anyone | Grantee::Domain(_)) && role > Role::Writer {
         return Err(Fault::bad("invalid", "The role is not applicable for the permission type."));
     }
+    if meta.get("expirationTime").is_some() && !matches!(kind, Grantee::User(_) | Grantee::Group(_))
+    {
+        return Err(Fault::bad(
+            "invalid",
+            "Expiration dates can only be set on user and group permissions.",
+        ));
+    }
     let allow_discovery = meta.get("allowFileDiscovery").and_then(Value::as_bool).unwrap_or(false);
     let before = state.audience(file, call.now);
     let file = file.id.clone();

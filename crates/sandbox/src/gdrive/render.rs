@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::access::{DOMAIN, GROUPS, number_of, permission_id};
 use super::call::Call;
 use super::documents;
-use super::state::{File, Grantee, Permission, Role, State, time};
+use super::state::{FOLDER, File, Grantee, Permission, Role, State, time};
 use crate::people::{PEOPLE, Person};
 
 /// What `files.get` gives without `fields`.
@@ -120,7 +120,7 @@ impl State {
             "permissionIds": [], "isAppAuthorized": true, "hasThumbnail": false,
             "quotaBytesUsed": file.bytes().to_string(),
             "capabilities": self.capabilities(file, role),
-            "webViewLink": format!("https://drive.google.com/file/d/{}/view?usp=drivesdk", file.id),
+            "webViewLink": web_page(file),
             "iconLink": format!("https://drive-thirdparty.googleusercontent.com/16/type/{}", file.mime),
         });
         let Some(members) = shown.as_object_mut() else { return shown };
@@ -259,4 +259,13 @@ pub(super) fn is_address(text: &str) -> bool {
 /// Whether a domain is the organisation's.
 pub(super) fn is_own_domain(domain: &str) -> bool {
     domain.eq_ignore_ascii_case(DOMAIN)
+}
+
+/// The page that people see.
+fn web_page(file: &File) -> String {
+    if file.mime == FOLDER {
+        format!("https://drive.google.com/drive/folders/{}", file.id)
+    } else {
+        format!("https://drive.google.com/file/d/{}/view?usp=drivesdk", file.id)
+    }
 }

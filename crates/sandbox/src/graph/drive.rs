@@ -53,8 +53,18 @@ pub(super) struct Sharing {
     pub(super) to: Option<&'static Person>,
     /// For groups: id and name.
     pub(super) group: Option<(String, String)>,
-    /// For links: `view` or `edit`, and the scope.
-    pub(super) link: Option<(String, String)>,
+    pub(super) link: Option<Link>,
+}
+
+/// What makes a permission a sharing link.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    /// `view`, `edit` or `embed`.
+    pub(super) kind: String,
+    /// `anonymous`, `organization` or `users`.
+    pub(super) scope: String,
+    pub(super) password: Option<String>,
+    pub(super) expires: Option<Timestamp>,
 }
 
 /// A file, a folder, a package, or a place where another drive's folder shows.

@@ -1,9 +1,10 @@
 //! Who may see what: permissions, invitations and links of an item.
 
 use serde_json::{Value, json};
+use tramontane_model::Timestamp;
 
 use super::call::{Answer, Call, Outcome};
-use super::drive::{Drive, Item, Sharing};
+use super::drive::{Drive, Item, Link, Sharing};
 use super::fault::{Fault, bad, not_found};
 use super::items::by;
 use super::route::{At, done};
@@ -31,13 +32,17 @@ fn shown(drive: &Drive, sharing: &Sharing, from: Option<&Item>, personal: bool) 
     if let Some((id, name)) = &sharing.group {
         members.insert("grantedToV2".into(), json!({"group": {"id": id, "displayName": name}}));
     }
-    if let Some((kind, scope)) = &sharing.link {
+    if let Some(link) = &sharing.link {
         let url = format!("https://example.sharepoint.com/:x:/g/{}", sharing.id);
         members.insert(
             "link".into(),
-            json!({"type": kind, "scope": scope, "webUrl": url, "preventsDownload": false}),
+            json!({"type": link.kind, "scope": link.scope, "webUrl": url,
+                "preventsDownload": false}),
         );
-        members.insert("hasPassword".into(), false.into());
+        members.insert("hasPassword".into(), link.password.is_some().into());
+        if let Some(at) = link.expires {
+            members.insert("expirationDateTime".into(), at.to_string().into());
+        }
         members.insert("shareId".into(), format!("u!{}", sharing.id).into());
     }
     if let Some(above) = from {
@@ -78,10 +83,13 @@ pub(super) fn route(world: &mut World, call: &Call, at: &At, words: &[&str]) -> 
             Ok(Answer::json(shown(drive, found, None, personal)))
         }
         ("PATCH", ["permissions", permission]) => {
-            let roles = roles(&call.json()?)?;
+            let body = call.json()?;
             let mut changed =
                 known(permission).ok_or_else(|| missing(drive, &id, permission))?.clone();
-            changed.roles = roles;
+            match &mut changed.link {
+                Some(link) => link.change(&body, call.now)?,
+                None => changed.roles = roles(&body)?,
+            }
             let answer = shown(drive, &changed, None, personal);
             world.drive_mut(&at.drive)?.change(&id, by(call), |item| {
                 item.sharing.retain(|one| one.id != changed.id);
@@ -173,6 +181,34 @@ fn invite(world: &mut World, call: &Call, at: &At, id: &str) -> Outcome {
     Ok(Answer::json(json!({"value": value})))
 }
 
+/// "DateTime.MinValue indicates there is no expiration set for this permission."
+fn expiry(body: &Value, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+    match body.get("expirationDateTime") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(never)) if never.starts_with("0001-01-01T00:00:00") => Ok(None),
+        Some(value) => {
+            let at = value.as_str().and_then(Timestamp::parse);
+            let at = at.ok_or_else(|| bad("expirationDateTime is not a time"))?;
+            if at <= now { Err(bad("The expiration must be in the future")) } else { Ok(Some(at)) }
+        }
+    }
+}
+
+impl Link {
+    /// "Anonymous Sharing Link: expirationDateTime" is all that can be changed ("Update sharing
+    /// permission").
+    fn change(&mut self, body: &Value, now: Timestamp) -> Result<(), Fault> {
+        let other = body.as_object().is_none_or(|body| {
+            body.keys().any(|name| name != "expirationDateTime") || body.is_empty()
+        });
+        if other || self.scope != "anonymous" {
+            return Err(bad("This property of a sharing link cannot be changed"));
+        }
+        self.expires = expiry(body, now)?;
+        Ok(())
+    }
+}
+
 fn create_link(world: &mut World, call: &Call, at: &At, id: &str) -> Outcome {
     let (personal, body) = (world.personal, call.json()?);
     let text = |name: &str| body.get(name).and_then(Value::as_str);
@@ -186,12 +222,20 @@ fn create_link(world: &mut World, call: &Call, at: &At, id: &str) -> Outcome {
         return Err(bad("The sharing link type or scope is not supported"));
     }
     let role = if kind == "edit" { "write" } else { "read" };
-    let link = Some((kind, scope));
+    let password = text("password").map(str::to_owned);
+    if password.is_some() && !personal {
+        return Err(bad("Passwords of sharing links are for OneDrive Personal"));
+    }
+    let expires = expiry(&body, call.now)?;
+    let same = |there: &Link| there.kind == kind && there.scope == scope;
     let token = world.dice.token("", 24);
     let drive = world.drive_mut(&at.drive)?;
-    if let Some(there) = drive.item(id)?.sharing.iter().find(|one| one.link == link) {
+    if let Some(there) =
+        drive.item(id)?.sharing.iter().find(|one| one.link.as_ref().is_some_and(same))
+    {
         return Ok(Answer::json(shown(drive, there, None, personal)));
     }
+    let link = Some(Link { kind, scope, password, expires });
     let sharing = Sharing { id: token, roles: vec![role.into()], to: None, group: None, link };
     let answer = shown(drive, &sharing, None, personal);
     drive.change(id, by(call), |item| item.sharing.push(sharing))?;

@@ -29,10 +29,18 @@ pub(crate) struct Server {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// Status line and headers.
+    pub(crate) head: String,
     pub(crate) text: String,
 }
 
 impl Answer {
+    /// Every value of a header, named in lower case.
+    pub(crate) fn headers(&self, name: &str) -> Vec<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
     }
@@ -122,5 +130,5 @@ pub(crate) fn answer(mut stream: TcpStream) -> std::io::Result<Answer> {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
     let status = status.ok_or_else(|| std::io::Error::other(format!("no answer: {text:?}")))?;
-    Ok(Answer { status, text: body.to_owned() })
+    Ok(Answer { status, head: head.to_owned(), text: body.to_owned() })
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use tramontane_model::Timestamp;
 use tramontane_store::accounts::{Account, CredentialState, Filter};
 use tramontane_store::credentials::Credential;
-use tramontane_store::links::Link;
+use tramontane_store::links::{Link, LinkAccess, LinkRole};
 use tramontane_store::scratch::on_each_engine;
 use tramontane_store::sweep::{Retention, sweep};
 use tramontane_store::task_items::{self, TaskItem};
@@ -42,6 +42,11 @@ fn link(account: i64, id: &str, created: i64) -> Link {
         downloads: 0,
         created,
         modified: created,
+        as_user: None,
+        access: LinkAccess::Anyone,
+        role: LinkRole::Reader,
+        native_id: None,
+        native_url: None,
     }
 }
 
@@ -189,6 +194,37 @@ async fn tokens_are_minted_for_the_owners_accounts_and_end_when_revoked() {
         assert_eq!(tokens::count(db, 1).await.unwrap(), 1);
         assert_eq!(tokens::prune(db, 60).await.unwrap(), 0);
         assert_eq!(tokens::prune(db, 501).await.unwrap(), 2);
+        scratch
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_of_a_service_stands_for_one_row_alone() {
+    on_each_engine(|scratch| async {
+        let db = &scratch.db;
+        rows::populate(db).await;
+        let native = |account, id: &str| Link {
+            access: LinkAccess::Organization,
+            role: LinkRole::Writer,
+            as_user: Some("ben".into()),
+            native_id: Some("anyoneWithLink".into()),
+            native_url: Some("https://drive.example/1".into()),
+            ..link(account, id, 1)
+        };
+        links::insert(db, &native(1, "l1")).await.unwrap();
+        assert_eq!(links::find(db, "l1").await.unwrap(), Some(native(1, "l1")));
+        let twice = links::insert(db, &native(1, "l2")).await;
+        assert!(twice.is_err_and(|error| error.is_taken()));
+        links::insert(db, &Link { resource_id: "file_y".into(), ..native(1, "l3") }).await.unwrap();
+        links::insert(db, &native(2, "l4")).await.unwrap();
+        links::insert(db, &link(1, "l5", 1)).await.unwrap();
+        links::insert(db, &link(1, "l6", 1)).await.unwrap();
+        let taken = links::update(db, &native(1, "l5")).await;
+        assert!(taken.is_err_and(|error| error.is_taken()));
+        let off = Link { native_id: None, ..native(1, "l1") };
+        assert!(links::update(db, &off).await.unwrap());
+        assert!(links::update(db, &native(1, "l5")).await.unwrap(), "free again");
         scratch
     })
     .await;

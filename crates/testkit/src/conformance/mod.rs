@@ -8,6 +8,7 @@
 mod changes;
 mod folders;
 mod hostile;
+mod links;
 mod listing;
 mod names;
 mod parts;
@@ -66,6 +67,7 @@ pub fn checks() -> impl Iterator<Item = &'static Check> {
         listing::CHECKS,
         names::CHECKS,
         parts::CHECKS,
+        links::CHECKS,
         hostile::CHECKS,
     ];
     all.into_iter().flatten()

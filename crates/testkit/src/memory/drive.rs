@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tramontane_connector::entry::{Hashes, Parent, Trashed};
 use tramontane_connector::storage::{GranteeKind, Permission};
 use tramontane_connector::{
-    Conflict, ETag, Entry, EntryKind, EntryRef, Error, Kind, Place, Result,
+    Conflict, ETag, Entry, EntryKind, EntryRef, Error, Kind, Place, Result, ShareLink,
 };
 use tramontane_model::{NativeId, Timestamp};
 
@@ -42,6 +42,7 @@ pub(super) struct Node {
     pub(super) older: Vec<Kept>,
     pub(super) properties: BTreeMap<String, Set>,
     pub(super) grants: Vec<Permission>,
+    pub(super) links: Vec<ShareLink>,
     pub(super) trashed: Option<Timestamp>,
     pub(super) downloadable: bool,
 }
@@ -102,6 +103,7 @@ impl Drive {
             older: Vec::new(),
             properties: BTreeMap::new(),
             grants: vec![owner],
+            links: Vec::new(),
             trashed: None,
             downloadable: true,
         }

@@ -2,6 +2,7 @@
 //! quick account for tests of whatever stands above.
 
 mod drive;
+mod links;
 mod parts;
 mod storage;
 mod team;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tramontane_connector::descriptor::{Descriptor, Field};
 use tramontane_connector::{
-    AsUser, Category, Connector, Cx, EntryKind, Error, Identity, Result, Storage, Team,
+    AsUser, Category, Connector, Cx, EntryKind, Error, Identity, Result, ShareLink, Storage, Team,
 };
 use tramontane_model::{AccountId, NativeId, Timestamp};
 
@@ -52,6 +53,29 @@ impl Memory {
         self.with(account, "", Timestamp::from_micros(0), |drive| {
             let id = drive.live(EntryKind::File, file)?;
             drive.get_mut(id)?.downloadable = false;
+            Ok(())
+        })
+    }
+
+    /// The links to a file that are there at the service.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn links_to(&self, account: AccountId, file: &NativeId) -> Result<Vec<ShareLink>> {
+        self.with(account, "", Timestamp::from_micros(0), |drive| {
+            let id = drive.live(EntryKind::File, file)?;
+            Ok(drive.get(id)?.links.clone())
+        })
+    }
+
+    /// Removes the links to a file, as someone at the service does.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn remove_links(&self, account: AccountId, file: &NativeId) -> Result<()> {
+        self.with(account, "", Timestamp::from_micros(0), |drive| {
+            let id = drive.live(EntryKind::File, file)?;
+            drive.get_mut(id)?.links.clear();
             Ok(())
         })
     }

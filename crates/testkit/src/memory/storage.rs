@@ -10,7 +10,7 @@ use tramontane_connector::storage::{
 };
 use tramontane_connector::{
     Abilities, Account, Body, Case, Conflict, Cx, ETag, Entry, EntryKind, EntryRef, Error,
-    HashKind, Kind, Limits, NameRules, Place, Result, Semantics, Storage, WriteOptions,
+    HashKind, Kind, Limits, Links, NameRules, Place, Result, Semantics, Storage, WriteOptions,
 };
 use tramontane_model::{NativeId, Op, Ops, Page, PageRequest, Reason, Timestamp};
 use url::Url;
@@ -51,6 +51,7 @@ const NATIVE: Ops = Ops::of(&[
     Op::PropertiesList,
     Op::PropertiesUpdate,
     Op::PropertiesDeleteAll,
+    Op::LinkCreate,
     Op::MultipartCreate,
     Op::TrashList,
     Op::TrashRestore,
@@ -148,6 +149,7 @@ impl Memory {
         name.clone_into(&mut node.name);
         node.created = now;
         node.older.clear();
+        node.links.clear();
         drive.nodes.insert(id, node);
         for (child, name) in children {
             Self::copy_node(drive, child, id, &name, now);
@@ -456,6 +458,10 @@ impl Storage for Memory {
     }
 
     fn properties(&self) -> Option<&dyn Properties> {
+        Some(self)
+    }
+
+    fn links(&self) -> Option<&dyn Links> {
         Some(self)
     }
 }

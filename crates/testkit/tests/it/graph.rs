@@ -12,7 +12,7 @@ use tramontane_connector::{
 };
 use tramontane_connectors::graph::Graph;
 use tramontane_fill::Spool;
-use tramontane_model::{AccountId, NativeId, PageRequest};
+use tramontane_model::{AccountId, NativeId, Op, PageRequest};
 use tramontane_sandbox::{Fault, FaultRule, Running};
 use tramontane_testkit::prove::{Service, loopback_wire};
 
@@ -38,7 +38,25 @@ async fn onedrive_for_business_behaves() {
     prove_sandboxed("onedrivebiz", 62, |bases| made("onedrivebiz", bases), false).await;
 }
 
-/// What fills gaps is proven one by one with the business drive, which has every gap of the others.
+/// Whether the code of Graph is not the business drive's when this operation is native or masked: personal
+/// drives move, upload and delete by other requests, and SharePoint's tree has floors above its drives.
+/// What the other gaps are filled with is proven with the business drive, on the same requests. Masking all 23
+/// in turn takes 141 s here and 105 s at SharePoint on a busy machine of two cores, these 36 s and 25 s;
+/// `TRAMONTANE_TEST_EVERY_MASK` masks them all.
+fn differs(op: Op) -> bool {
+    const DIFFERENT: &[Op] = &[
+        Op::FileUpdate,
+        Op::FileMove,
+        Op::FolderMove,
+        Op::FolderDelete,
+        Op::MultipartCreate,
+        Op::SearchName,
+        Op::QuotaRead,
+        Op::LinkCreate,
+    ];
+    DIFFERENT.contains(&op) || std::env::var("TRAMONTANE_TEST_EVERY_MASK").is_ok()
+}
+
 async fn prove_another(service: &str, number: i64, below: Option<&NativeId>, running: &Running) {
     let grant = running.sandbox.grant(service, "ana").unwrap();
     let fields = [("access_token", grant.access_token.as_str())];
@@ -50,8 +68,10 @@ async fn prove_another(service: &str, number: i64, below: Option<&NativeId>, run
         Some(folder) => proven.below(folder.as_str()),
         None => proven,
     };
-    let proof = proven.prove_another().await.unwrap();
-    eprintln!("{} checks passed", proof.passed);
+    let begun = std::time::Instant::now();
+    let proof = proven.prove_what_differs(&differs).await.unwrap();
+    let (passed, masks, took) = (proof.passed, proof.masks, begun.elapsed());
+    eprintln!("{passed} checks passed, {masks} operations masked in turn, {took:?}");
     proof.check().unwrap();
 }
 

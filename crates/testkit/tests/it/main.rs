@@ -4,12 +4,14 @@
 mod boxcloud;
 mod dropbox;
 mod dropbox_faults;
+mod dropbox_shared;
 mod faults;
 mod feeds;
 mod gdrive;
 mod gdrive_faults;
 mod gdrive_scenes;
 mod graph;
+mod links;
 mod nextcloud;
 mod pushes;
 mod s3;

@@ -1,21 +1,35 @@
 //! Labels and help of connectors' form fields, by their English text. Connectors write English; what is
-//! not here yet is shown as they wrote it.
+//! not here is shown as they wrote it. A test of the server holds this against every connector.
 
 use super::Lang;
 
 /// A label or help text in a language.
 #[must_use]
 pub(crate) fn of_field(lang: Lang, english: &'static str) -> &'static str {
-    let column = match lang {
-        Lang::En => return english,
-        Lang::De => 0,
-        Lang::Fr => 1,
-        Lang::Es => 2,
-        Lang::Ja => 3,
-        Lang::ZhHant => 4,
-    };
-    let row = TABLE.iter().find(|(own, _)| *own == english);
-    row.and_then(|(_, texts)| texts.get(column).copied()).unwrap_or(english)
+    translated(lang, english).unwrap_or(english)
+}
+
+fn translated(lang: Lang, english: &str) -> Option<&'static str> {
+    let (own, texts) = TABLE.iter().find(|(own, _)| *own == english)?;
+    match lang {
+        Lang::En => Some(own),
+        Lang::De => texts.first().copied(),
+        Lang::Fr => texts.get(1).copied(),
+        Lang::Es => texts.get(2).copied(),
+        Lang::Ja => texts.get(3).copied(),
+        Lang::ZhHant => texts.get(4).copied(),
+    }
+}
+
+/// The languages (BCP 47) of the connect page in which a label or help text of a form field would be shown in
+/// English for want of a translation.
+#[must_use]
+pub fn untranslated_field(english: &str) -> Vec<&'static str> {
+    let missing = Lang::ALL.into_iter().filter(|lang| {
+        let text = translated(*lang, english);
+        text.is_none_or(|text| text.trim().is_empty())
+    });
+    missing.map(Lang::tag).collect()
 }
 
 /// English, then German, French, Spanish, Japanese, Chinese.
@@ -271,6 +285,38 @@ const TABLE: &[(&str, [&str; 5])] = &[
             "Dónde está el servicio, por ejemplo https://s3.example.com.",
             "サービスのアドレス。例：https://s3.example.com",
             "服務的位址，例如 https://s3.example.com。",
+        ],
+    ),
+    (
+        "The absolute path of a folder on the server's machine.",
+        [
+            "Der absolute Pfad eines Ordners auf dem Rechner des Servers.",
+            "Le chemin absolu d’un dossier sur la machine du serveur.",
+            "La ruta absoluta de una carpeta en la máquina del servidor.",
+            "サーバーのマシン上にあるフォルダーの絶対パス。",
+            "伺服器主機上資料夾的絕對路徑。",
+        ],
+    ),
+    ("Organisation", ["Organisation", "Organisation", "Organización", "組織", "組織"]),
+    (
+        "For an account of a whole organisation: its domain or tenant id.",
+        [
+            "Für das Konto einer ganzen Organisation: ihre Domain oder Mandanten-ID.",
+            "Pour le compte de toute une organisation : son domaine ou son ID de locataire.",
+            "Para la cuenta de toda una organización: su dominio o su ID de inquilino.",
+            "組織全体のアカウントの場合：ドメインまたはテナント ID。",
+            "用於整個組織的帳戶：其網域或租用戶 ID。",
+        ],
+    ),
+    ("Site", ["Website", "Site", "Sitio", "サイト", "網站"]),
+    (
+        "One site, as HOST/sites/NAME. Left out, every site that the account may see.",
+        [
+            "Eine Website, als HOST/sites/NAME. Ohne Angabe jede Website, die das Konto sehen darf.",
+            "Un site, sous la forme HOST/sites/NAME. Par défaut, tous les sites que le compte peut voir.",
+            "Un sitio, como HOST/sites/NAME. Si se omite, todos los sitios que la cuenta puede ver.",
+            "1 つのサイト（HOST/sites/NAME の形式）。空欄の場合は、アカウントが閲覧できるすべてのサイトです。",
+            "單一網站，格式為 HOST/sites/NAME。留空則為帳戶可見的所有網站。",
         ],
     ),
 ];

@@ -10,6 +10,7 @@ mod ja;
 mod zh_hant;
 
 pub(crate) use fields::of_field;
+pub use fields::untranslated_field;
 
 /// The languages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
