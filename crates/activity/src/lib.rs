@@ -5,6 +5,12 @@
 //! crate in earnest, the simulator of the test kit with faults), so that any failure replays from its seed.
 //! `clippy.toml` beside this crate forbids what would break that.
 
+#![cfg_attr(
+    test,
+    expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")
+)]
+
+pub mod delivery;
 pub mod event;
 pub mod feed;
 #[cfg(test)]
