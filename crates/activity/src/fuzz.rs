@@ -2,7 +2,7 @@
 
 use tramontane_fuzz::fuzz;
 
-use crate::delivery::{Checkpoint, MessageKey};
+use crate::delivery::{Checkpoint, MessageKey, attempt};
 use crate::segment;
 
 fuzz!(
@@ -30,5 +30,11 @@ fuzz!(delivery_ids, [b"dlv_AAAAAAAAAQEA".as_slice()], |data| {
         && let Some(key) = MessageKey::of_delivery(text, "whk_1")
     {
         assert_eq!(key.delivery_id("whk_1"), text);
+    }
+});
+
+fuzz!(attempts, [b"\x01\x02\x28\xb5\x2f\xfd".as_slice()], |data| {
+    if let Ok(batch) = attempt::decode(data) {
+        assert_eq!(attempt::encode(&batch).and_then(|bytes| attempt::decode(&bytes)), Ok(batch));
     }
 });

@@ -10,6 +10,7 @@
     expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")
 )]
 
+pub mod account;
 pub mod delivery;
 pub mod event;
 pub mod feed;
@@ -19,4 +20,5 @@ pub mod schedule;
 pub mod segment;
 pub mod snapshot;
 
+pub use account::AccountChange;
 pub use event::{Action, Actor, Before, Category, Event, Object};

@@ -8,6 +8,7 @@
 //! position or after it; before it, it was taken unless a range covers it. Whoever starts from a
 //! checkpoint sends again at most what was taken after it was written, under the same ids.
 
+pub mod attempt;
 mod checkpoint;
 mod filter;
 mod health;
@@ -17,6 +18,7 @@ mod retry;
 #[cfg(test)]
 mod simulation;
 
+pub use attempt::{Attempt, Status};
 pub use checkpoint::Checkpoint;
 pub use filter::{BadPattern, Filter, MAX_PATTERNS};
 pub use health::{Disabled, Health, Leave};

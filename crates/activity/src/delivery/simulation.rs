@@ -95,7 +95,7 @@ impl World {
             crashes: 0,
             repeated: 0,
             failing: false,
-            stubborn: seed % 8 == 0,
+            stubborn: seed.is_multiple_of(8),
         }
     }
 
