@@ -56,6 +56,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "grants", include_str!("../migrations/0002_grants.sql")),
     (3, "connect", include_str!("../migrations/0003_connect.sql")),
     (4, "activity", include_str!("../migrations/0004_activity.sql")),
+    (5, "deliveries", include_str!("../migrations/0005_deliveries.sql")),
 ];
 
 impl Db {
