@@ -88,8 +88,17 @@ impl Directory {
     /// # Errors
     /// A vault error when one does not open; those of the database.
     pub async fn webhook_secrets(&self, webhook: &str) -> Result<EndpointSecrets> {
+        let rows = webhook_secrets::list(&self.0.db, webhook, self.now()).await?;
+        self.open_webhook_secrets(&rows).await
+    }
+
+    /// Opens secrets, the current one first.
+    ///
+    /// # Errors
+    /// A vault error when one does not open.
+    pub async fn open_webhook_secrets(&self, rows: &[Row]) -> Result<EndpointSecrets> {
         let mut secrets = Vec::new();
-        for row in webhook_secrets::list(&self.0.db, webhook, self.now()).await? {
+        for row in rows {
             let place = context(SealedTable::WebhookSecrets, &row.id);
             let plain = self.0.keys.open(&row.sealed, &place).await?;
             let text = std::str::from_utf8(&plain).map_err(|_| tramontane_vault::Error::BadForm)?;

@@ -9,6 +9,7 @@ mod account;
 mod collection;
 pub mod elsewhere;
 pub mod entries;
+pub mod deliver;
 mod error;
 pub mod feeds;
 pub mod following;
@@ -19,6 +20,7 @@ pub mod shard;
 pub mod source;
 mod writer;
 
+pub use deliver::Deliveries;
 pub use error::{Error, Result};
 pub use feeds::{Feeds, Options, Parts};
 pub use following::{Following, Watched};

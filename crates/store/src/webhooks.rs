@@ -79,6 +79,11 @@ pub async fn find(db: &Db, application: &str, id: &str) -> Result<Option<Webhook
     Ok(query.bind(application).bind(id).fetch_optional(db.reader()).await?)
 }
 
+/// A webhook, whoever owns it.
+pub async fn by_id(db: &Db, id: &str) -> Result<Option<Webhook>> {
+    Ok(select("FROM webhooks WHERE id = $1").bind(id).fetch_optional(db.reader()).await?)
+}
+
 /// Writes every changeable column of a webhook.
 pub async fn update(db: &Db, row: &Webhook) -> Result<bool> {
     let done = statement(
