@@ -13,7 +13,7 @@ use crate::deliver::{Deliveries, Format, Inner};
 use crate::error::Result;
 
 /// The most attempts that one question looks at: the newest in its time.
-pub const MAX_LOOKED_AT: i64 = 20_000;
+pub(crate) const MAX_LOOKED_AT: i64 = 20_000;
 
 /// Which deliveries are asked for.
 #[derive(Clone, Debug, Default)]
