@@ -98,12 +98,29 @@ pub(crate) async fn start_in(tx: &mut Tx, webhook: &str, empty: &[u8], now: i64)
         .bind(webhook)
         .execute(&mut **tx)
         .await?;
-    // The names of the parameters' types: PostgreSQL cannot tell them in a list of a SELECT.
+    let heads: Vec<(i64, i64)> =
+        sqlx::query_as("SELECT id, head FROM shards ORDER BY id").fetch_all(&mut **tx).await?;
+    for (shard, head) in heads {
+        join_in(tx, webhook, shard, head, empty, now).await?;
+    }
+    Ok(())
+}
+
+async fn join_in(
+    tx: &mut Tx,
+    webhook: &str,
+    shard: i64,
+    head: i64,
+    empty: &[u8],
+    now: i64,
+) -> Result<()> {
     statement(
         "INSERT INTO delivery_positions (webhook, shard, position, parked, modified) \
-         SELECT CAST($1 AS TEXT), id, head, CAST($2 AS BYTEA), CAST($3 AS BIGINT) FROM shards",
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (webhook, shard) DO NOTHING",
     )
     .bind(webhook)
+    .bind(shard)
+    .bind(head)
     .bind(empty)
     .bind(now)
     .execute(&mut **tx)
@@ -113,18 +130,15 @@ pub(crate) async fn start_in(tx: &mut Tx, webhook: &str, empty: &[u8], now: i64)
 
 /// Lets a webhook that has no position in a shard start at its present head.
 pub async fn join(db: &Db, webhook: &str, shard: i64, empty: &[u8], now: i64) -> Result<()> {
-    statement(
-        "INSERT INTO delivery_positions (webhook, shard, position, parked, modified) \
-         SELECT CAST($1 AS TEXT), id, head, CAST($3 AS BYTEA), CAST($4 AS BIGINT) \
-         FROM shards WHERE id = $2 ON CONFLICT (webhook, shard) DO NOTHING",
-    )
-    .bind(webhook)
-    .bind(shard)
-    .bind(empty)
-    .bind(now)
-    .execute(db.writer())
-    .await?;
-    Ok(())
+    let mut tx = db.begin().await?;
+    let head: Option<(i64,)> = sqlx::query_as("SELECT head FROM shards WHERE id = $1")
+        .bind(shard)
+        .fetch_optional(&mut *tx)
+        .await?;
+    if let Some((head,)) = head {
+        join_in(&mut tx, webhook, shard, head, empty, now).await?;
+    }
+    Ok(tx.commit().await?)
 }
 
 /// The positions of a webhook, by shard.

@@ -173,7 +173,11 @@ impl Deliveries {
                 None => match self.head(shard).await {
                     Ok(head) => {
                         start = Some(head);
-                        self.0.pages.follow(shard, head).await
+                        let followed = self.0.pages.follow(shard, head).await;
+                        // What came between a courier's first look and this head nobody else tells of.
+                        let bells = bells.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        bells.values().flatten().for_each(|bell| bell.notify_one());
+                        followed
                     }
                     Err(error) => Err(error),
                 },

@@ -2,5 +2,7 @@
 
 mod elsewhere;
 mod following;
+mod delivering;
 mod house;
 mod reading;
+mod stage;
