@@ -1,4 +1,5 @@
 //! Tests of the running feed, on both engines.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod elsewhere;
 mod following;
