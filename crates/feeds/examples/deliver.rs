@@ -250,7 +250,7 @@ async fn main() {
         Arc::new(SystemEntropy),
         DeliveryOptions::default(),
     );
-    let (_held, owned) = watch::channel(epochs.clone().into_iter().collect());
+    let (_held, owned) = watch::channel(Arc::new(epochs.clone()));
     let stop = CancellationToken::new();
     let (running, told) = (deliveries.clone(), stop.clone());
     let running = tokio::spawn(async move { running.run(owned, told).await });

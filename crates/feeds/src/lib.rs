@@ -7,9 +7,9 @@
 
 mod account;
 mod collection;
+pub mod deliver;
 pub mod elsewhere;
 pub mod entries;
-pub mod deliver;
 mod error;
 pub mod feeds;
 pub mod following;

@@ -22,6 +22,7 @@ use crate::deliver::pages::Seen;
 use crate::deliver::send::Answered;
 use crate::deliver::stock::{Stock, Taken};
 use crate::error::Result;
+use crate::owner::Owned;
 
 /// Pages that are read for one shard before messages are sent again.
 const PAGES_AT_ONCE: usize = 4;
@@ -49,7 +50,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Orders {
     pub(crate) row: Arc<Webhook>,
     /// The shards that this node holds, with their epochs.
-    pub(crate) shards: Arc<BTreeMap<i64, i64>>,
+    pub(crate) shards: Owned,
 }
 
 struct Shard {

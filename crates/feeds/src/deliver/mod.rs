@@ -32,7 +32,6 @@ pub use attempts::{Delivery, Wanted};
 pub use endpoint::{Endpoint, Format};
 pub use message::PlainRender;
 pub use replay::ReplayRequest;
-pub use run::Owned;
 pub use send::Answered;
 
 /// Sends one request to an address that an application named: guarded, no redirects, once. The wire does.

@@ -15,9 +15,7 @@ use tramontane_store::{deliveries, shards};
 use crate::deliver::Deliveries;
 use crate::deliver::courier::{Courier, Orders};
 use crate::error::Result;
-
-/// The shards that this node holds, each with the epoch under which it does.
-pub type Owned = Vec<(i64, i64)>;
+use crate::owner::Owned;
 
 /// Webhooks of one statement.
 const PAGE: i64 = 1_000;
@@ -45,12 +43,14 @@ impl Deliveries {
     pub async fn run(&self, mut owned: watch::Receiver<Owned>, stop: CancellationToken) {
         let bells = Bells::default();
         let mut posts: BTreeMap<String, Post> = BTreeMap::new();
+        // Couriers that were told to stop and write how far they came.
+        let mut leaving = Vec::new();
         let mut outlooks: BTreeMap<(i64, i64), JoinHandle<()>> = BTreeMap::new();
         let upkeep = tokio::spawn(self.clone().look_after(stop.clone()));
         let (replays, told) = (self.clone(), stop.clone());
         let replays = tokio::spawn(async move { replays.do_replays(&told).await });
         while !stop.is_cancelled() {
-            let held: BTreeMap<i64, i64> = owned.borrow_and_update().iter().copied().collect();
+            let held = Arc::clone(&owned.borrow_and_update());
             outlooks.retain(|(shard, epoch), task| {
                 let keep = held.get(shard) == Some(epoch) && !task.is_finished();
                 if !keep {
@@ -59,14 +59,14 @@ impl Deliveries {
                 }
                 keep
             });
-            for (shard, epoch) in &held {
+            for (shard, epoch) in held.iter() {
                 outlooks.entry((*shard, *epoch)).or_insert_with(|| {
                     let (this, bells) = (self.clone(), Arc::clone(&bells));
                     let (shard, stop) = (*shard, stop.clone());
                     tokio::spawn(async move { this.look_out(shard, bells, stop).await })
                 });
             }
-            if let Err(error) = self.station(&mut posts, held, &bells).await {
+            if let Err(error) = self.station(&mut posts, &mut leaving, held, &bells).await {
                 tracing::warn!(%error, "webhooks cannot be read");
             }
             tokio::select! {
@@ -86,8 +86,8 @@ impl Deliveries {
         for post in posts.values() {
             post.stop.cancel();
         }
-        for post in posts.into_values() {
-            let _ = post.task.await;
+        for task in posts.into_values().map(|post| post.task).chain(leaving) {
+            let _ = task.await;
         }
         let _ = replays.await;
         upkeep.abort();
@@ -97,19 +97,21 @@ impl Deliveries {
     async fn station(
         &self,
         posts: &mut BTreeMap<String, Post>,
-        held: BTreeMap<i64, i64>,
+        leaving: &mut Vec<JoinHandle<()>>,
+        held: Owned,
         bells: &Bells,
     ) -> Result<()> {
         let rows = if held.is_empty() { Vec::new() } else { self.active().await? };
-        let held = Arc::new(held);
         let wanted: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
         let over = |(id, post): &(&String, &Post)| {
             !wanted.contains(id.as_str()) || post.task.is_finished()
         };
+        leaving.retain(|task| !task.is_finished());
         let over: Vec<String> = posts.iter().filter(over).map(|(id, _)| id.clone()).collect();
         for id in over {
             if let Some(post) = posts.remove(&id) {
                 post.stop.cancel();
+                leaving.push(post.task);
                 let mut bells = bells.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 if let Some(all) = bells.get_mut(&post.application) {
                     all.retain(|bell| !Arc::ptr_eq(bell, &post.bell));

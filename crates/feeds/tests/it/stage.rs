@@ -17,7 +17,7 @@ use tramontane_activity::segment::{Group, encode};
 use tramontane_connector::http::{Payload, Request, Response};
 use tramontane_connector::{Body, Credential};
 use tramontane_feeds::deliver::{DeliveryOptions, Endpoint, Format, PlainRender, Post};
-use tramontane_feeds::{Deliveries, Live, Log, shard};
+use tramontane_feeds::{Deliveries, Live, Log, Owned, shard};
 use tramontane_model::Timestamp;
 use tramontane_model::time::ManualClock;
 use tramontane_store::feeds::{self, Feed, FeedState, Subscription};
@@ -133,7 +133,7 @@ pub(crate) struct Stage {
     pub(crate) application: String,
     pub(crate) api_key: String,
     pub(crate) accounts: Vec<i64>,
-    owned: watch::Sender<Vec<(i64, i64)>>,
+    owned: watch::Sender<Owned>,
     epochs: BTreeMap<i64, i64>,
     scratch: Scratch,
 }
@@ -201,7 +201,7 @@ impl Stage {
             application: first.application.id,
             api_key: first.api_key.expose_secret().to_owned(),
             accounts: Vec::new(),
-            owned: watch::channel(epochs.clone().into_iter().collect()).0,
+            owned: watch::channel(Arc::new(epochs.clone())).0,
             epochs,
             scratch,
         };
@@ -339,7 +339,7 @@ impl Stage {
     }
 
     pub(crate) fn hold_shards(&self) {
-        self.owned.send_replace(self.epochs.clone().into_iter().collect());
+        self.owned.send_replace(Arc::new(self.epochs.clone()));
     }
 }
 
