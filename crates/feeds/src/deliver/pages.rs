@@ -108,8 +108,7 @@ impl Pages {
         let (mut events, mut applications) = (Vec::with_capacity(read.len()), BTreeSet::new());
         let mut bytes = 200_usize;
         for numbered in read {
-            bytes +=
-                500 + numbered.event.object.id.len() + 3 * numbered.event.entry.to_string().len();
+            bytes += if numbered.event.entry.is_null() { 1_000 } else { 4_000 };
             if let Some(seen) = self.seen(numbered).await? {
                 applications.insert(Arc::clone(&seen.owner.application));
                 events.push(Arc::new(seen));
