@@ -167,6 +167,7 @@ pub(crate) fn context(table: SealedTable, key: &str) -> String {
         SealedTable::Credentials => format!("account:{key}:credential"),
         SealedTable::ApiKeys => format!("api_key:{key}:key"),
         SealedTable::ServiceKeys => format!("service_key:{key}:client_secret"),
+        SealedTable::WebhookSecrets => format!("webhook_secret:{key}:secret"),
     }
 }
 

@@ -43,6 +43,7 @@ mod rotate;
 mod service_keys;
 mod tokens;
 pub mod upstream;
+mod webhook_secrets;
 
 pub use access::{Access, Allowance, Verb};
 pub use account::{AccountChange, Imported, NewAccount, Opened};
@@ -56,6 +57,7 @@ pub use keys::{Keys, Masters};
 pub use rotate::Rotation;
 pub use service_keys::NewServiceKey;
 pub use tokens::{MintedToken, NewToken};
+pub use webhook_secrets::EndpointSecrets;
 
 pub use tramontane_store::accounts::{
     Account as AccountRow, CredentialState, Filter as AccountFilter, Remains,

@@ -5,6 +5,13 @@
 //! crate in earnest, the simulator of the test kit with faults), so that any failure replays from its seed.
 //! `clippy.toml` beside this crate forbids what would break that.
 
+#![cfg_attr(
+    test,
+    expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")
+)]
+
+pub mod account;
+pub mod delivery;
 pub mod event;
 pub mod feed;
 #[cfg(test)]
@@ -13,4 +20,5 @@ pub mod schedule;
 pub mod segment;
 pub mod snapshot;
 
+pub use account::AccountChange;
 pub use event::{Action, Actor, Before, Category, Event, Object};

@@ -148,7 +148,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Group>, Error> {
     if plain.is_empty() { Ok(groups) } else { Err(Error::Damaged) }
 }
 
-fn put(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push((number as u8) | 0x80);
         number >>= 7;
@@ -156,7 +156,7 @@ fn put(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-fn take(bytes: &mut &[u8]) -> Result<u64, Error> {
+pub(crate) fn take(bytes: &mut &[u8]) -> Result<u64, Error> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = bytes.split_first().ok_or(Error::Damaged)?;

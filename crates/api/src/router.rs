@@ -516,15 +516,11 @@ fn later() -> Routes {
         .any_at("/v1/events", later::of_application)
 }
 
-/// Names of the API that nothing is behind yet (section 41), the log of webhooks (50.6) and the
-/// scheduler's pages (19.4).
+/// Names of the API that nothing is behind yet (section 41) and the scheduler's pages (19.4).
 fn reserved() -> Routes {
     let mut routes = Routes::default();
     for noun in ["itsm", "helpdesk", "accounting", "objects", "sharing", "mappings"] {
         routes = routes.any(noun, later::of_account);
     }
-    routes
-        .any_at("/v1/meta/applications/{app}/webhooks/{webhook}/{*rest}", later::of_developer)
-        .any_at("/v1/applications/{app}/webhooks/{webhook}/{*rest}", later::of_developer)
-        .any_at("/m/{*rest}", later::of_public)
+    routes.any_at("/m/{*rest}", later::of_public)
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tramontane_accounts::upstream::Grants;
 use tramontane_accounts::{Directory, Keys};
 use tramontane_connector::{Lent, Registry, http};
-use tramontane_feeds::{Following, Log};
+use tramontane_feeds::{Deliveries, Following, Log};
 use tramontane_fill::{Ceilings, Filled, Spool};
 use tramontane_model::{Clock, Timestamp};
 use tramontane_store::{Db, Journal};
@@ -69,6 +69,8 @@ pub struct Parts {
     pub tasks: Tasks,
     /// The activity log.
     pub log: Log,
+    /// Webhooks at work.
+    pub deliveries: Deliveries,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// Where usage and request logs go.
@@ -219,6 +221,12 @@ impl App {
     #[must_use]
     pub fn draining(&self) -> &CancellationToken {
         &self.0.draining
+    }
+
+    /// Webhooks at work: trials, the log of deliveries, replays.
+    #[must_use]
+    pub fn deliveries(&self) -> &Deliveries {
+        &self.0.parts.deliveries
     }
 
     /// Randomness.

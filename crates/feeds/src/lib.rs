@@ -7,6 +7,7 @@
 
 mod account;
 mod collection;
+pub mod deliver;
 pub mod elsewhere;
 pub mod entries;
 mod error;
@@ -21,6 +22,7 @@ pub mod shard;
 pub mod source;
 mod writer;
 
+pub use deliver::Deliveries;
 pub use error::{Error, Result};
 pub use feeds::{Feeds, Options, Parts};
 pub use following::{Following, Watched};

@@ -176,6 +176,8 @@ settings! {
     previous_master_keys: Vec<SecretString> = "";
     /// Private addresses that services may be reached on, comma-separated: a CIDR (10.0.0.0/8), an address, or host:port. All other private, loopback and link-local addresses are refused.
     allow_addresses: Vec<String> = "";
+    /// Whether webhooks may have plain http URLs. What they carry can then be read on the way: for tests, and inside a private network.
+    insecure_webhooks: bool = "false";
     /// Base URLs in place of a service's own, comma-separated: service=URL, or service.part=URL for one part (`onedrivebiz.login=https://login.microsoftonline.us`). For sovereign clouds, gateways and tests.
     service_urls: Vec<String> = "";
     /// Whether `serve` also runs the sandbox: simulated services with one-click consent, in memory, on sandbox_listen. Every simulated service is then reached there instead of at its own URL. For trying out and for tests.

@@ -14,7 +14,8 @@ use tramontane_api::limits::Rate;
 use tramontane_api::{ApiLimits, App, Fetch, Parts, Site};
 use tramontane_connector::http::{Request, Response};
 use tramontane_connector::{Bases, Lent, Registry};
-use tramontane_feeds::{Feeds, Live, Log, Pushing};
+use tramontane_feeds::deliver::{DeliveryOptions, PlainRender, Post};
+use tramontane_feeds::{Deliveries, Feeds, Live, Log, Pushing};
 use tramontane_fill::{Ceilings, Spool};
 use tramontane_model::{Clock, SystemClock};
 use tramontane_store::{Db, Journal, Limits};
@@ -137,6 +138,8 @@ pub struct Built {
     pub tasks: Tasks,
     /// What follows accounts.
     pub feeds: Feeds,
+    /// Webhooks at work.
+    pub deliveries: Deliveries,
 }
 
 /// The wire, as the API asks for it.
@@ -149,6 +152,17 @@ impl Fetch for Fetching {
     }
 
     async fn send(
+        &self,
+        request: Request,
+        within: Duration,
+    ) -> tramontane_connector::Result<Response> {
+        self.0.unsigned(request, within).await
+    }
+}
+
+#[async_trait]
+impl Post for Fetching {
+    async fn post(
         &self,
         request: Request,
         within: Duration,
@@ -216,6 +230,7 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
         body_pause: Duration::from_secs(settings.idle_seconds),
         deadline: Duration::from_secs(settings.upstream_seconds),
         drain: Duration::from_secs(settings.drain_seconds),
+        insecure_webhooks: settings.insecure_webhooks,
         application_rate: rate(settings.application_requests_per_minute),
         account_rate: rate(settings.account_requests_per_minute),
         streams: size(settings.application_streams),
@@ -236,7 +251,17 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
     let tasks = Tasks::new(house.db.clone(), Arc::clone(&house.clock), Arc::clone(&entropy), tasks);
     let lent: Arc<dyn Lent> = house.wire.clone();
     let log = Log::new(house.db.clone(), Live::default());
+    let base = settings.public_urls.first().cloned().unwrap_or_default();
+    let deliveries = Deliveries::new(
+        house.directory.clone(),
+        log.clone(),
+        Arc::new(Fetching(Arc::clone(&house.wire))),
+        Arc::new(PlainRender { base }),
+        Arc::clone(&entropy),
+        DeliveryOptions::default(),
+    );
     let app = App::new(Parts {
+        deliveries: deliveries.clone(),
         directory: house.directory.clone(),
         grants: house.grants.clone(),
         registry: house.registry.clone(),
@@ -252,7 +277,7 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
         limits,
     });
     let feeds = feeds(house, &app);
-    Ok(Built { app, tasks, feeds })
+    Ok(Built { app, tasks, feeds, deliveries })
 }
 
 /// The running feed, with the log that the API reads.

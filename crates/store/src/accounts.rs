@@ -136,6 +136,28 @@ pub async fn find(db: &Db, id: i64) -> Result<Option<Account>> {
     Ok(query.fetch_optional(db.reader()).await?)
 }
 
+/// The first account of an application whose id is at least `from`, with its service.
+pub async fn next_of(db: &Db, application: &str, from: i64) -> Result<Option<(i64, String)>> {
+    let row = sqlx::query_as(
+        "SELECT id, service FROM accounts WHERE application = $1 AND id >= $2 \
+         AND deleted IS NULL ORDER BY id LIMIT 1",
+    )
+    .bind(application)
+    .bind(from)
+    .fetch_optional(db.reader())
+    .await?;
+    Ok(row)
+}
+
+/// The application and the service of an account, also of one that was deleted.
+pub async fn owner(db: &Db, id: i64) -> Result<Option<(String, String)>> {
+    let row = sqlx::query_as("SELECT application, service FROM accounts WHERE id = $1")
+        .bind(id)
+        .fetch_optional(db.reader())
+        .await?;
+    Ok(row)
+}
+
 /// An application's account.
 pub async fn find_of(db: &Db, application: &str, id: i64) -> Result<Option<Account>> {
     let query = select("FROM accounts WHERE application = $1 AND id = $2 AND deleted IS NULL");

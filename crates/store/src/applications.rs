@@ -181,6 +181,12 @@ pub async fn delete(
         "DELETE FROM trusted_domains WHERE application = $1",
         "DELETE FROM service_keys WHERE application = $1",
         "DELETE FROM upload_locations WHERE application = $1",
+        "DELETE FROM webhook_secrets WHERE webhook IN \
+         (SELECT id FROM webhooks WHERE application = $1)",
+        "DELETE FROM delivery_positions WHERE webhook IN \
+         (SELECT id FROM webhooks WHERE application = $1)",
+        "DELETE FROM delivery_replays WHERE webhook IN \
+         (SELECT id FROM webhooks WHERE application = $1)",
         "DELETE FROM webhooks WHERE application = $1",
         "DELETE FROM connect_sessions WHERE application = $1",
     ] {

@@ -31,17 +31,21 @@ pub enum SealedTable {
     ApiKeys,
     /// Client secrets of applications at services.
     ServiceKeys,
+    /// Secrets of webhooks.
+    WebhookSecrets,
 }
 
 impl SealedTable {
     /// Every table that holds sealed values.
-    pub const ALL: [Self; 3] = [Self::Credentials, Self::ApiKeys, Self::ServiceKeys];
+    pub const ALL: [Self; 4] =
+        [Self::Credentials, Self::ApiKeys, Self::ServiceKeys, Self::WebhookSecrets];
 
     fn name(self) -> &'static str {
         match self {
             Self::Credentials => "credentials",
             Self::ApiKeys => "api_keys",
             Self::ServiceKeys => "service_keys",
+            Self::WebhookSecrets => "webhook_secrets",
         }
     }
 
@@ -49,7 +53,7 @@ impl SealedTable {
     fn key(self) -> &'static str {
         match self {
             Self::Credentials => "CAST(account AS TEXT)",
-            Self::ApiKeys | Self::ServiceKeys => "id",
+            Self::ApiKeys | Self::ServiceKeys | Self::WebhookSecrets => "id",
         }
     }
 }
@@ -177,7 +181,8 @@ pub async fn uses(db: &Db, id: &str) -> Result<i64> {
     let (count,): (i64,) = sqlx::query_as(
         "SELECT (SELECT COUNT(*) FROM credentials WHERE key_id = $1) \
          + (SELECT COUNT(*) FROM api_keys WHERE key_id = $1) \
-         + (SELECT COUNT(*) FROM service_keys WHERE key_id = $1)",
+         + (SELECT COUNT(*) FROM service_keys WHERE key_id = $1) \
+         + (SELECT COUNT(*) FROM webhook_secrets WHERE key_id = $1)",
     )
     .bind(id)
     .fetch_one(db.reader())
@@ -192,7 +197,8 @@ pub async fn prune(db: &Db, before: i64) -> Result<u64> {
         "DELETE FROM data_keys WHERE active = 0 AND retired < $1 \
          AND NOT EXISTS (SELECT 1 FROM credentials WHERE key_id = data_keys.id) \
          AND NOT EXISTS (SELECT 1 FROM api_keys WHERE key_id = data_keys.id) \
-         AND NOT EXISTS (SELECT 1 FROM service_keys WHERE key_id = data_keys.id)",
+         AND NOT EXISTS (SELECT 1 FROM service_keys WHERE key_id = data_keys.id) \
+         AND NOT EXISTS (SELECT 1 FROM webhook_secrets WHERE key_id = data_keys.id)",
     )
     .bind(before)
     .execute(db.writer())

@@ -57,6 +57,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "connect", include_str!("../migrations/0003_connect.sql")),
     (4, "activity", include_str!("../migrations/0004_activity.sql")),
     (5, "links", include_str!("../migrations/0005_links.sql")),
+    (6, "deliveries", include_str!("../migrations/0006_deliveries.sql")),
 ];
 
 impl Db {

@@ -20,6 +20,7 @@ pub mod connect_sessions;
 pub mod credentials;
 pub mod data_keys;
 mod db;
+pub mod deliveries;
 pub mod developers;
 pub mod dialect;
 pub mod drops;
@@ -53,6 +54,7 @@ pub mod task_queue;
 pub mod tasks;
 pub mod tokens;
 pub mod usage;
+pub mod webhook_secrets;
 pub mod webhooks;
 
 pub use db::{Db, Limits};

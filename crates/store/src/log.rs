@@ -560,7 +560,7 @@ pub async fn read_shard(db: &Db, shard: i64, from: i64, events: i64) -> Result<V
 }
 
 /// A slice that was dropped between two statements has nothing any more.
-fn gone<T>(error: sqlx::Error) -> std::result::Result<Vec<T>, Error> {
+pub(crate) fn gone<T>(error: sqlx::Error) -> std::result::Result<Vec<T>, Error> {
     let missing = match &error {
         sqlx::Error::Database(database) => {
             database.code().as_deref() == Some("42P01")

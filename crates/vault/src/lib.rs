@@ -10,6 +10,7 @@
 //! - [`mint`], [`hash`], [`same`]: API keys and tokens: shown once, looked up by hash.
 //! - [`hash_password`], [`verify_password`]: passwords of links (argon2id; slow on purpose).
 //! - [`webhook_signature`]: what the receivers of old webhooks check.
+//! - [`WebhookSecret`]: signs webhooks in the standard form, by HMAC or Ed25519.
 //! - [`Signer`]: private keys that sign assertions for other servers (JWT).
 //! - [`random_id`], [`Entropy`]: randomness, lent so that tests can fix it.
 //!
@@ -32,6 +33,7 @@ mod ring;
 mod sealer;
 mod signature;
 mod token;
+mod webhook;
 
 pub use error::Error;
 pub use jwt::Signer;
@@ -42,3 +44,4 @@ pub use ring::{KeyId, KeyRing, SharedRing, WrappedKey};
 pub use sealer::Sealer;
 pub use signature::webhook_signature;
 pub use token::{Mark, hash, mint, same};
+pub use webhook::{Scheme, WebhookSecret};

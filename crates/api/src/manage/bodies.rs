@@ -83,11 +83,79 @@ pub(crate) struct NewApiKey {
     expires_in: Option<i64>,
 }
 
-/// An address: a webhook's or a redirect URI.
+/// A redirect URI.
 #[derive(ToSchema)]
 pub(crate) struct NewUrl {
     #[schema(min_length = 1, max_length = 2_000)]
     url: String,
+}
+
+/// Which types: `*`, `storage.*`, `storage.file.added`.
+#[derive(ToSchema)]
+#[schema(pattern = "^(\\*|[a-z0-9_]+(\\.[a-z0-9_]+)*(\\.\\*)?)$", max_length = 100)]
+pub(crate) struct EventPattern(String);
+
+/// A connected account's id.
+#[derive(ToSchema)]
+#[schema(minimum = 1, maximum = 2_147_483_647)]
+pub(crate) struct AccountNumber(i64);
+
+/// A new webhook.
+#[derive(ToSchema)]
+pub(crate) struct NewWebhook {
+    #[schema(min_length = 1, max_length = 2_000)]
+    url: String,
+    #[schema(pattern = "^(kloudless|standard)$")]
+    format: Option<String>,
+    #[schema(pattern = "^(hmac|ed25519)$")]
+    signature: Option<String>,
+    #[schema(max_length = 1_000)]
+    description: Option<String>,
+    #[schema(max_items = 100)]
+    events: Option<Vec<EventPattern>>,
+    #[schema(max_items = 1_000)]
+    accounts: Option<Vec<AccountNumber>>,
+    #[schema(max_items = 1_000)]
+    services: Option<Vec<String>>,
+    #[schema(minimum = 1, maximum = 100)]
+    batch_size: Option<i64>,
+    ordered: Option<bool>,
+    #[schema(minimum = 1, maximum = 10_000)]
+    rate_limit: Option<i64>,
+}
+
+/// Changes of a webhook.
+#[derive(ToSchema)]
+pub(crate) struct WebhookChange {
+    #[schema(min_length = 1, max_length = 2_000)]
+    url: Option<String>,
+    active: Option<bool>,
+    #[schema(max_length = 1_000)]
+    description: Option<String>,
+    #[schema(max_items = 100)]
+    events: Option<Vec<EventPattern>>,
+    #[schema(max_items = 1_000)]
+    accounts: Option<Vec<AccountNumber>>,
+    #[schema(max_items = 1_000)]
+    services: Option<Vec<String>>,
+    #[schema(minimum = 1, maximum = 100)]
+    batch_size: Option<i64>,
+    ordered: Option<bool>,
+    #[schema(minimum = 1, maximum = 10_000)]
+    rate_limit: Option<i64>,
+}
+
+/// What is sent again.
+#[derive(ToSchema)]
+pub(crate) struct NewReplay {
+    #[schema(format = "date-time")]
+    since: String,
+    #[schema(format = "date-time")]
+    until: Option<String>,
+    #[schema(max_items = 1_000)]
+    accounts: Option<Vec<AccountNumber>>,
+    #[schema(pattern = "^(pending|retrying|delivered|failed)$")]
+    status: Option<String>,
 }
 
 /// A new trusted domain.

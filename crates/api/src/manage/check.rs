@@ -6,7 +6,9 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, Method};
 use secrecy::ExposeSecret as _;
+use tramontane_activity::delivery::Outcome;
 use tramontane_connector::http::Request;
+use tramontane_feeds::deliver::Answered;
 use tramontane_vault::webhook_signature;
 use url::Url;
 
@@ -24,14 +26,7 @@ const SIGNATURE: HeaderName = HeaderName::from_static("x-kloudless-signature");
 /// `invalid_parameters` for `url`, with what was wrong.
 pub(crate) async fn check(app: &App, application: &str, url: Url) -> Answer<()> {
     let refuse = |why: String| Problem::invalid("url", why);
-    match url.scheme() {
-        "https" => {}
-        "http" if app.limits().insecure_webhooks => {}
-        _ => return Err(refuse("must be an https URL".into())),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse("must not hold a user name or password".into()));
-    }
+    check_form(app, &url)?;
     let key = app.directory().signing_key(application).await.map_err(|error| match error {
         tramontane_accounts::Error::NotFound(_) => {
             refuse("cannot be tried: the application has no active API key to sign with".into())
@@ -58,4 +53,37 @@ pub(crate) async fn check(app: &App, application: &str, url: Url) -> Answer<()> 
         return Err(refuse("did not answer with the application's id as the body".into()));
     }
     Ok(())
+}
+
+/// Whether a URL may be a webhook's at all.
+///
+/// # Errors
+/// `invalid_parameters` for `url`.
+pub(crate) fn check_form(app: &App, url: &Url) -> Answer<()> {
+    match url.scheme() {
+        "https" => {}
+        "http" if app.limits().insecure_webhooks => {}
+        _ => return Err(Problem::invalid("url", "must be an https URL")),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Problem::invalid("url", "must not hold a user name or password"));
+    }
+    Ok(())
+}
+
+/// Whether a new endpoint took its ping: any `2xx` will do.
+///
+/// # Errors
+/// `invalid_parameters` for `url`, with what was wrong.
+pub(crate) fn check_ping(answered: &Answered) -> Answer<()> {
+    if answered.outcome() == Outcome::Taken {
+        return Ok(());
+    }
+    let why = match (answered.status, &answered.error) {
+        (Some(status), _) => format!("answered the ping with {status}, not 2xx"),
+        (None, error) => {
+            format!("could not be called: {}", error.as_deref().unwrap_or("no answer"))
+        }
+    };
+    Err(Problem::invalid("url", why))
 }

@@ -4,6 +4,7 @@
 mod applications;
 pub(crate) mod bodies;
 mod check;
+mod deliveries;
 mod developers;
 mod keys;
 mod locations;

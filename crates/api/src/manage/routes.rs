@@ -4,7 +4,8 @@
 use http::StatusCode;
 
 use super::{
-    applications, bodies, developers, keys, locations, service_keys, sites, usage, views, webhooks,
+    applications, bodies, deliveries, developers, keys, locations, service_keys, sites, usage,
+    views, webhooks,
 };
 use crate::route::{Endpoint, Routes, delete, get, patch, post};
 
@@ -24,6 +25,14 @@ const APPLICATIONS: Table = &[
     ("/{app}/client_secret", secret_routes),
     ("/{app}/webhooks", webhooks_routes),
     ("/{app}/webhooks/{webhook}", webhook_routes),
+    ("/{app}/webhooks/{webhook}/secret", webhook_secret_routes),
+    ("/{app}/webhooks/{webhook}/secret/rotate", webhook_rotate_routes),
+    ("/{app}/webhooks/{webhook}/deliveries", deliveries_routes),
+    ("/{app}/webhooks/{webhook}/deliveries/{delivery}", delivery_routes),
+    ("/{app}/webhooks/{webhook}/deliveries/{delivery}/replay", delivery_replay_routes),
+    ("/{app}/webhooks/{webhook}/replay", replay_routes),
+    ("/{app}/webhooks/{webhook}/replay/{replay}", one_replay_routes),
+    ("/{app}/webhooks/{webhook}/test", webhook_test_routes),
     ("/{app}/trusted_domains", domains_routes),
     ("/{app}/trusted_domains/{domain}", domain_routes),
     ("/{app}/redirect_uris", redirects_routes),
@@ -162,7 +171,7 @@ fn webhooks_routes() -> Vec<Endpoint> {
             .lists::<views::Webhook>(),
         post("createWebhook", webhooks::create)
             .says("Tries a URL and registers it.")
-            .json::<bodies::NewUrl>()
+            .json::<bodies::NewWebhook>()
             .gives::<views::Webhook>(CREATED),
     ]
 }
@@ -171,9 +180,77 @@ fn webhook_routes() -> Vec<Endpoint> {
     vec![
         get("getWebhook", webhooks::retrieve).says("One webhook.").gives::<views::Webhook>(OK),
         patch("updateWebhook", webhooks::update)
-            .says("Not served yet.")
+            .says("Changes a webhook; another URL is tried first.")
+            .json::<bodies::WebhookChange>()
             .gives::<views::Webhook>(OK),
         delete("deleteWebhook", webhooks::delete).says("Removes a webhook.").empties(),
+    ]
+}
+
+fn webhook_secret_routes() -> Vec<Endpoint> {
+    vec![
+        get("getWebhookSecret", webhooks::secret)
+            .says("What a receiver verifies with, in the standard form.")
+            .gives::<views::WebhookSecret>(OK),
+    ]
+}
+
+fn webhook_rotate_routes() -> Vec<Endpoint> {
+    vec![
+        post("rotateWebhookSecret", webhooks::rotate)
+            .says("Makes another secret; the one before signs along for 24 hours.")
+            .gives::<views::WebhookSecret>(OK),
+    ]
+}
+
+fn deliveries_routes() -> Vec<Endpoint> {
+    vec![
+        get("listWebhookDeliveries", deliveries::list)
+            .says("What became of messages, newest first.")
+            .takes(&["delivery_status", "delivery_account", "since", "until"])
+            .takes(PAGE)
+            .lists::<views::Delivery>(),
+    ]
+}
+
+fn delivery_routes() -> Vec<Endpoint> {
+    vec![
+        get("getWebhookDelivery", deliveries::retrieve)
+            .says("What became of one message.")
+            .gives::<views::Delivery>(OK),
+    ]
+}
+
+fn delivery_replay_routes() -> Vec<Endpoint> {
+    vec![
+        post("replayWebhookDelivery", deliveries::replay)
+            .says("Sends a message again now, under the same id.")
+            .gives::<views::Delivery>(StatusCode::ACCEPTED),
+    ]
+}
+
+fn replay_routes() -> Vec<Endpoint> {
+    vec![
+        post("replayWebhook", deliveries::replay_range)
+            .says("Sends events of a time again, in the background.")
+            .json::<bodies::NewReplay>()
+            .gives::<views::WebhookReplay>(StatusCode::ACCEPTED),
+    ]
+}
+
+fn one_replay_routes() -> Vec<Endpoint> {
+    vec![
+        get("getWebhookReplay", deliveries::retrieve_replay)
+            .says("How far a replay is.")
+            .gives::<views::WebhookReplay>(OK),
+    ]
+}
+
+fn webhook_test_routes() -> Vec<Endpoint> {
+    vec![
+        post("testWebhook", deliveries::test)
+            .says("Sends a ping and tells its outcome.")
+            .gives::<views::WebhookTrial>(OK),
     ]
 }
 

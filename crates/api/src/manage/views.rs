@@ -4,9 +4,11 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use serde_json::Value;
 use tramontane_accounts::ShownKey;
+use tramontane_activity::delivery::{Outcome, attempt};
+use tramontane_feeds::deliver::{self, Endpoint, Format};
 use tramontane_model::Timestamp;
 use tramontane_store::sites;
-use tramontane_store::{developers, locations, service_keys, usage, webhooks};
+use tramontane_store::{deliveries, developers, locations, service_keys, usage, webhooks};
 use utoipa::ToSchema;
 
 use super::applications::CLIENT_SECRET;
@@ -159,7 +161,7 @@ pub(crate) fn api_key(of: &str, shown: &ShownKey, show: Show) -> ApiKeyObject {
     }
 }
 
-/// A webhook in the compatible form.
+/// A webhook. Those in the compatible form have no more than id, type, api, href, url and times.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Webhook {
     id: String,
@@ -167,19 +169,182 @@ pub(crate) struct Webhook {
     api: &'static str,
     href: String,
     url: String,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    standard: Option<StandardWebhook>,
     created: String,
     modified: String,
 }
 
+/// What webhooks in the standard form have beside.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StandardWebhook {
+    format: &'static str,
+    /// `hmac` or `ed25519`.
+    signature: &'static str,
+    active: bool,
+    description: String,
+    events: Vec<String>,
+    accounts: Vec<i64>,
+    services: Vec<String>,
+    batch_size: usize,
+    ordered: bool,
+    rate_limit: Option<u32>,
+    disabled_reason: Option<String>,
+}
+
 pub(crate) fn webhook(of: &str, row: &webhooks::Webhook) -> Webhook {
+    let endpoint = Endpoint::of(row);
+    let standard = endpoint.format == Format::Standard;
     Webhook {
         id: row.id.clone(),
         r#type: "webhook",
         api: "meta",
         href: format!("{of}/webhooks/{}", row.id),
         url: row.url.clone(),
+        standard: standard.then(|| StandardWebhook {
+            format: endpoint.format.as_str(),
+            signature: if endpoint.asymmetric { "ed25519" } else { "hmac" },
+            active: row.active,
+            description: endpoint.description,
+            events: endpoint.events,
+            accounts: endpoint.accounts,
+            services: endpoint.services,
+            batch_size: endpoint.batch_size,
+            ordered: endpoint.ordered,
+            rate_limit: endpoint.rate_limit,
+            disabled_reason: endpoint.disabled_reason,
+        }),
         created: moment(row.created),
         modified: moment(row.modified),
+    }
+}
+
+/// What a receiver verifies with: the secret, or the public key of one that signs with Ed25519.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WebhookSecret {
+    pub(crate) secret: String,
+    /// Until when the one before signs along.
+    pub(crate) previous_until: Option<String>,
+}
+
+/// What became of one message.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Delivery {
+    id: String,
+    r#type: &'static str,
+    api: &'static str,
+    href: String,
+    message_id: String,
+    event_type: String,
+    account: i64,
+    /// `pending`, `retrying`, `delivered` or `failed`.
+    status: &'static str,
+    next_attempt: Option<String>,
+    attempts: Vec<DeliveryAttempt>,
+}
+
+/// One attempt of a delivery.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeliveryAttempt {
+    at: String,
+    status_code: Option<u16>,
+    duration_ms: i64,
+    error: Option<String>,
+    response_excerpt: String,
+}
+
+pub(crate) fn delivery(of: &str, row: &webhooks::Webhook, one: &deliver::Delivery) -> Delivery {
+    let id = one.key.delivery_id(&row.id);
+    let attempts = one.attempts.iter().map(|attempt| DeliveryAttempt {
+        at: moment(attempt.at),
+        status_code: attempt.status_code,
+        duration_ms: attempt.duration_ms,
+        error: attempt.error.clone(),
+        response_excerpt: attempt.excerpt.clone(),
+    });
+    Delivery {
+        r#type: "delivery",
+        api: "meta",
+        href: format!("{of}/webhooks/{}/deliveries/{id}", row.id),
+        id,
+        message_id: one.key.message_id(&row.id),
+        event_type: one.event_type.clone(),
+        account: one.account,
+        status: one.status.as_str(),
+        next_attempt: one.next.map(moment),
+        attempts: attempts.collect(),
+    }
+}
+
+/// Events that are sent again.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WebhookReplay {
+    id: String,
+    r#type: &'static str,
+    api: &'static str,
+    href: String,
+    /// `PENDING`, `SUCCESS` or `FAILURE`.
+    state: &'static str,
+    status: &'static str,
+    created: String,
+    modified: String,
+    info: WebhookReplayInfo,
+}
+
+/// How far a replay is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WebhookReplayInfo {
+    operation: &'static str,
+    items_done: i64,
+    items_failed: i64,
+}
+
+pub(crate) fn replay(of: &str, row: &deliveries::Replay) -> WebhookReplay {
+    let state = match row.state.as_str() {
+        "done" => "SUCCESS",
+        "failed" => "FAILURE",
+        _ => "PENDING",
+    };
+    WebhookReplay {
+        id: row.id.clone(),
+        r#type: "task",
+        api: "meta",
+        href: format!("{of}/webhooks/{}/replay/{}", row.webhook, row.id),
+        state,
+        status: state,
+        created: moment(row.created),
+        modified: moment(row.modified),
+        info: WebhookReplayInfo {
+            operation: "replay",
+            items_done: row.sent,
+            items_failed: row.failed,
+        },
+    }
+}
+
+/// How a trial went.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WebhookTrial {
+    r#type: &'static str,
+    api: &'static str,
+    delivered: bool,
+    at: String,
+    status_code: Option<u16>,
+    duration_ms: u64,
+    error: Option<String>,
+    response_excerpt: String,
+}
+
+pub(crate) fn trial(answered: &deliver::Answered) -> WebhookTrial {
+    WebhookTrial {
+        r#type: "webhook_test",
+        api: "meta",
+        delivered: answered.outcome() == Outcome::Taken,
+        at: moment(answered.at),
+        status_code: answered.status,
+        duration_ms: u64::try_from(answered.took.as_millis()).unwrap_or(u64::MAX),
+        error: answered.error.clone(),
+        response_excerpt: attempt::excerpt(&answered.body),
     }
 }
 

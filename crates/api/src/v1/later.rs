@@ -3,7 +3,7 @@
 use axum::extract::Request;
 
 use crate::account::Account;
-use crate::caller::{Developer, Known};
+use crate::caller::Known;
 use crate::problem::{Answer, Problem};
 use tramontane_model::Code;
 
@@ -41,16 +41,6 @@ pub async fn of_account(account: Account, request: Request) -> Answer {
 /// # Errors
 /// Always `not_implemented`.
 pub async fn of_application(_: Known, request: Request) -> Answer {
-    let text = format!("{} is not served yet.", request.uri().path());
-    let reason = Problem::new(Code::NotImplemented, text);
-    Err(reason.with_reason("events.changes.read", "connector_incomplete"))
-}
-
-/// What a developer may ask for one day.
-///
-/// # Errors
-/// Always `not_implemented`.
-pub async fn of_developer(_: Developer, request: Request) -> Answer {
     let text = format!("{} is not served yet.", request.uri().path());
     let reason = Problem::new(Code::NotImplemented, text);
     Err(reason.with_reason("events.changes.read", "connector_incomplete"))

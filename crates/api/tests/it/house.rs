@@ -17,7 +17,8 @@ use tramontane_api::front::Peer;
 use tramontane_api::{ApiLimits, App, Fetch, Front, Parts, Site};
 use tramontane_connector::http as outgoing;
 use tramontane_connector::{Connector, Credential, Error, Kind, Lent, Registry};
-use tramontane_feeds::{Live, Log};
+use tramontane_feeds::deliver::{DeliveryOptions, PlainRender, Post};
+use tramontane_feeds::{Deliveries, Live, Log};
 use tramontane_fill::{Ceilings, Spool};
 use tramontane_model::time::ManualClock;
 use tramontane_model::{AccountId, Timestamp};
@@ -211,7 +212,17 @@ impl House {
         let (clients, options) = (OperatorClients::default(), GrantOptions::default());
         let grants =
             Grants::new(directory.clone(), registry.clone(), clients, outside.clone(), options);
+        let base = BASE.to_owned();
+        let deliveries = Deliveries::new(
+            directory.clone(),
+            Log::new(db.clone(), Live::default()),
+            outside.clone(),
+            Arc::new(PlainRender { base }),
+            entropy.clone(),
+            DeliveryOptions::default(),
+        );
         let app = App::new(Parts {
+            deliveries,
             tasks: Tasks::new(db.clone(), lent_clock, entropy.clone(), settings),
             log: Log::new(db.clone(), Live::default()),
             directory,
@@ -350,6 +361,17 @@ impl Outside {
 #[async_trait]
 impl BackChannel for Outside {
     async fn send(
+        &self,
+        request: outgoing::Request,
+        within: Duration,
+    ) -> tramontane_connector::Result<outgoing::Response> {
+        Fetch::send(self, request, within).await
+    }
+}
+
+#[async_trait]
+impl Post for Outside {
+    async fn post(
         &self,
         request: outgoing::Request,
         within: Duration,

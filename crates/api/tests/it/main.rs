@@ -29,3 +29,4 @@ mod tasks;
 mod team;
 mod tokens;
 mod uploads;
+mod webhooks;

@@ -318,11 +318,6 @@ async fn later_categories_answer_501_after_the_credential() {
     assert_eq!(house.get("/v1/events").send().await.status, 403);
     let page = house.get("/m/b/anything").send().await;
     assert_eq!(page.problem(), (501, "not_implemented".into()));
-    for prefix in ["/v1/meta/applications", "/v1/applications"] {
-        let path = format!("{prefix}/{}/webhooks/whk_1/deliveries", house.app_id);
-        assert_eq!(house.get(&path).meta().send().await.status, 501);
-        assert_eq!(house.get(&path).send().await.status, 403);
-    }
 }
 
 #[tokio::test]

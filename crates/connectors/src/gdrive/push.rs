@@ -103,8 +103,8 @@ impl Push for DriveStorage {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use tramontane_connector::push::TokenHash;
     use std::sync::Arc;
+    use tramontane_connector::push::TokenHash;
 
     use tramontane_connector::Bases;
 

@@ -116,16 +116,19 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let (feeds, told) = (built.feeds.clone(), stop.clone());
     let feeds = tokio::spawn(async move { feeds.serve(told, drain).await });
     tokio::spawn(tramontane_api::housekeeping::run(built.app.clone(), stop.clone()));
+    let (deliveries, told, owned) = (built.deliveries.clone(), stop.clone(), built.feeds.owned());
+    let deliveries = tokio::spawn(async move { deliveries.run(owned, told).await });
     tramontane_api::listen::serve(listener, front, stop.clone()).await?;
     stop.cancel();
     tasks.await.context("The tasks did not end")?;
     feeds.await.context("The feeds did not end")?;
+    deliveries.await.context("The deliveries did not end")?;
     // A refresh that is under way is finished: its answer may be the only good token.
     if tokio::time::timeout(REFRESH_TIME, house.grants.land()).await.is_err() {
         tracing::warn!("a token refresh was still under way when the server stopped");
     }
     journal.flush().await;
-    drop((built.app, journal));
+    drop((built.app, built.deliveries, journal));
     // Whatever still holds the journal is cut off; all that was recorded is written.
     let _ = tokio::time::timeout(Duration::from_secs(2), journal_end).await;
     house.db.close().await;

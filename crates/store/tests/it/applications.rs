@@ -166,7 +166,7 @@ async fn sites_webhooks_and_service_keys_belong_to_one_application() {
             created: 1,
             modified: 1,
         };
-        webhooks::insert(db, &hook).await.unwrap();
+        webhooks::insert(db, &hook, None, &[1]).await.unwrap();
         hook.active = false;
         assert!(webhooks::update(db, &hook).await.unwrap());
         assert_eq!(webhooks::find(db, "app-a", "w").await.unwrap(), Some(hook.clone()));

@@ -6,6 +6,7 @@ mod applications;
 mod connect;
 mod data_keys;
 mod db;
+mod deliveries;
 mod grants;
 mod journal;
 mod log;

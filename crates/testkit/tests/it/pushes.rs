@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use tramontane_connector::changes::Changes;
 use tramontane_connector::push::{
-    Channel, Inbound, Nudge, Push, PushKeys, TokenHash, PushTarget, Reach, Received,
+    Channel, Inbound, Nudge, Push, PushKeys, PushTarget, Reach, Received, TokenHash,
 };
 use tramontane_connector::{Kind, Result};
 use tramontane_model::{Clock as _, SystemClock};

@@ -1,0 +1,212 @@
+//! Messages: what goes over the wire, in the compatible and in the standard form.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::ExposeSecret as _;
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tramontane_accounts::EndpointSecrets;
+use tramontane_activity::Category;
+use tramontane_activity::delivery::MessageKey;
+use tramontane_model::id::Kind;
+use tramontane_model::{NativeId, ResourceId, Timestamp};
+use tramontane_vault::webhook_signature;
+
+use crate::deliver::pages::Seen;
+use crate::deliver::{Inner, Owner, Render};
+use crate::log::Numbered;
+
+const SIGNATURE: HeaderName = HeaderName::from_static("x-kloudless-signature");
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// The type of a message with several events.
+pub(crate) const BATCH: &str = "events.batch";
+/// The type of a message that only says that there is something.
+pub(crate) const NOTICE: &str = "account.activity";
+/// The type of a trial.
+pub(crate) const PING: &str = "webhook.ping";
+
+/// What signs an endpoint's messages.
+#[derive(Clone, Debug)]
+pub(crate) enum Signing {
+    /// The text of the application's oldest active API key.
+    Key(SecretString),
+    /// The endpoint's own secrets.
+    Secrets(Arc<EndpointSecrets>),
+}
+
+/// A message, but for its signature, which each attempt makes anew.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    /// `msg_...`.
+    pub(crate) id: String,
+    pub(crate) event_type: String,
+    pub(crate) body: Bytes,
+}
+
+impl Message {
+    /// The notice that an account has new events (wire API, section 31.1).
+    pub(crate) fn notice(endpoint: &str, key: &MessageKey, account: i64) -> Self {
+        Self {
+            id: key.message_id(endpoint),
+            event_type: NOTICE.to_owned(),
+            body: format!("account={account}").into(),
+        }
+    }
+
+    /// A trial in the standard form.
+    pub(crate) fn ping(id: String, webhook: &str, application: &str, now: i64) -> Self {
+        let body = json!({
+            "type": PING, "timestamp": Timestamp::from_micros(now).to_string(),
+            "data": {"webhook": webhook, "application": application},
+        });
+        Self { id, event_type: PING.to_owned(), body: body.to_string().into() }
+    }
+
+    /// The headers of an attempt at a moment.
+    pub(crate) fn headers(&self, signing: &Signing, now: i64) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let mut put = |name: HeaderName, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        };
+        match signing {
+            Signing::Key(key) => {
+                put(CONTENT_TYPE, "application/x-www-form-urlencoded");
+                put(SIGNATURE, &webhook_signature(key.expose_secret(), &self.body));
+            }
+            Signing::Secrets(secrets) => {
+                put(CONTENT_TYPE, "application/json");
+                put(WEBHOOK_ID, &self.id);
+                put(WEBHOOK_TIMESTAMP, &now.div_euclid(1_000_000).to_string());
+                put(WEBHOOK_SIGNATURE, &secrets.sign(&self.id, now, &self.body));
+            }
+        }
+        headers
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    r#type: &'a str,
+    timestamp: String,
+    data: T,
+}
+
+#[derive(Serialize)]
+struct Events<'a> {
+    account: i64,
+    events: Vec<&'a serde_json::value::RawValue>,
+}
+
+impl Inner {
+    /// An event as JSON, made once.
+    async fn shown(&self, seen: &Seen) -> Option<Arc<str>> {
+        if let Some(shown) = seen.shown.get() {
+            return shown.clone();
+        }
+        let made = self.render.event(&seen.owner, &seen.numbered).await;
+        seen.shown.get_or_init(|| made.map(Arc::from)).clone()
+    }
+
+    /// The message of these events (wire API, section 50.2); `None` when none of them can be shown.
+    pub(crate) async fn message(
+        &self,
+        endpoint: &str,
+        key: &MessageKey,
+        batch: bool,
+        events: &[Arc<Seen>],
+    ) -> Option<Message> {
+        let mut shown = Vec::with_capacity(events.len());
+        for event in events {
+            shown.extend(self.shown(event).await);
+        }
+        let first = events.first()?;
+        let raw: Vec<&serde_json::value::RawValue> =
+            shown.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+        let timestamp = first.numbered.event.detected_at().to_string();
+        let (event_type, body) = if batch {
+            let data = Events { account: first.owner.account, events: raw };
+            (BATCH, serde_json::to_vec(&Envelope { r#type: BATCH, timestamp, data }))
+        } else {
+            let name = first.type_name.as_str();
+            let data = raw.into_iter().next()?;
+            (name, serde_json::to_vec(&Envelope { r#type: name, timestamp, data }))
+        };
+        let body = body.ok()?.into();
+        Some(Message { id: key.message_id(endpoint), event_type: event_type.to_owned(), body })
+    }
+}
+
+/// Shows events from what the log holds of them alone.
+#[derive(Clone, Debug)]
+pub struct PlainRender {
+    /// The URL that hrefs begin with.
+    pub base: String,
+}
+
+#[async_trait]
+impl Render for PlainRender {
+    async fn event(&self, owner: &Owner, numbered: &Numbered) -> Option<String> {
+        let event = &numbered.event;
+        let (account, sequence) = (owner.account, numbered.sequence);
+        let id = format!("evt_{}_{sequence}", numbered.feed);
+        let action = match event.action.as_str() {
+            "add" | "copy" | "restore" => "+",
+            "delete" => "-",
+            _ => "~",
+        };
+        let user = event.actor.as_ref().and_then(|actor| actor.id.as_deref());
+        let mut shown = json!({
+            "id": id, "type": event.action.as_str(), "api": "events",
+            "href": format!("{}/v1/accounts/{account}/events/{id}", self.base),
+            "account": account, "application": &*owner.application, "action": action,
+            "modified": event.happened.map(|at| Timestamp::from_micros(at).to_string()),
+            "ip": null,
+            "user_id": user.map(|id| ResourceId::new(Kind::User, NativeId::new(id)).to_string()),
+            "event_category": event.category.as_str(), "event_type": event.action.as_str(),
+            "event_subtype": event.subtype, "metadata": metadata(account, numbered),
+            "sequence": sequence, "detected": event.detected_at().to_string(),
+        });
+        if let Some(before) = event.before.as_ref().filter(|before| !before.is_empty()) {
+            let id = before.id.as_deref().map(|id| resource(&event.object.kind, id));
+            let parent = before.parent.as_deref().map(|id| json!({"id": resource("folder", id)}));
+            let members = [
+                ("id", id.map(Value::from)),
+                ("name", before.name.clone().map(Value::from)),
+                ("parent", parent),
+                ("path", before.path.clone().map(Value::from)),
+            ];
+            let members =
+                members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+            shown.as_object_mut()?.insert("previous".into(), members.collect::<Map<_, _>>().into());
+        }
+        serde_json::to_string(&shown).ok()
+    }
+}
+
+fn metadata(account: i64, numbered: &Numbered) -> Value {
+    let object = &numbered.event.object;
+    match numbered.event.category {
+        Category::Account => json!({
+            "id": account, "type": "account", "api": "core", "account": account, "name": object.name,
+        }),
+        Category::Storage => json!({
+            "id": resource(&object.kind, &object.id), "type": object.kind, "api": "storage",
+            "account": account, "name": object.name, "path": object.path,
+            "parent": object.parent.as_deref().map(|id| json!({"id": resource("folder", id)})),
+        }),
+    }
+}
+
+fn resource(kind: &str, id: &str) -> String {
+    let kind = if kind == "folder" { Kind::Folder } else { Kind::File };
+    ResourceId::new(kind, NativeId::new(id)).to_string()
+}
