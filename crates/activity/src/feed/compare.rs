@@ -316,7 +316,9 @@ impl<'a> Comparison<'a> {
             return Ok(Vec::new());
         }
         let left = if moves { self.above_before(&was)? } else { Vec::new() };
-        let inside = if moves { self.above_after(&there)? } else { Vec::new() };
+        // What went along with its folder is told of where it is once the folder has moved.
+        let placed = moves || pair.old != pair.new;
+        let inside = if placed { self.above_after(&there)? } else { Vec::new() };
         Ok(vec![Operation {
             order: one.order,
             events,

@@ -309,10 +309,8 @@ impl<'a> Batch<'a> {
         let folder = one.after.as_ref().is_none_or(|one| one.kind == ItemKind::Folder);
         one.after = None;
         one.trashed = trashed && depth == 0;
-        if depth == 0 {
-            if let Some(observation) = by {
-                one.tell(observation);
-            }
+        if let Some(observation) = by.filter(|_| depth == 0) {
+            one.tell(observation);
         }
         if folder && depth < MAX_DEPTH {
             for child in self.inside(key)? {
