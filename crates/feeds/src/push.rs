@@ -85,7 +85,10 @@ impl Channels {
         let asked = renewed(push, cx, newest.as_ref()).await;
         let outcome = match asked {
             Ok(Some(channel)) => self.prolonged(db, newest, channel).await.map(|()| true),
-            Ok(None) => self.ask(db, pushing, push, cx, of, cursor, (base, service)).await,
+            Ok(None) => {
+                let wish = Wish { pushing, push, cx, of, cursor, base, service };
+                self.ask(db, wish).await
+            }
             Err(error) => Err(error),
         };
         match outcome {
@@ -120,16 +123,8 @@ impl Channels {
     }
 
     /// Asks for a new channel, then ends those before it: for a while both are live, so nothing is missed.
-    async fn ask(
-        &mut self,
-        db: &Db,
-        pushing: &Pushing,
-        push: &dyn Push,
-        cx: &Cx,
-        of: &Collection,
-        cursor: &str,
-        (base, service): (&Url, &str),
-    ) -> Result<bool> {
+    async fn ask(&mut self, db: &Db, wish: Wish<'_>) -> Result<bool> {
+        let Wish { pushing, push, cx, of, cursor, base, service } = wish;
         let id = tramontane_vault::random_id(pushing.entropy.as_ref(), 24);
         let token = SecretString::from(tramontane_vault::random_id(pushing.entropy.as_ref(), 32));
         let Ok(url) = base.join(&format!("{service}/{id}")) else { return Ok(false) };
@@ -181,6 +176,17 @@ impl Channels {
         self.repair = false;
         Ok(true)
     }
+}
+
+/// A channel that is wanted.
+struct Wish<'a> {
+    pushing: &'a Pushing,
+    push: &'a dyn Push,
+    cx: &'a Cx,
+    of: &'a Collection,
+    cursor: &'a str,
+    base: &'a Url,
+    service: &'a str,
 }
 
 /// Asks the service to prolong a channel; `None` where a new one is needed.

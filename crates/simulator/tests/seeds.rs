@@ -1,5 +1,6 @@
 //! 2,000 runs, each from its seed, in eight parts. `TRAMONTANE_SEEDS` sets another number, `TRAMONTANE_SEED`
 //! replays one.
+#![expect(clippy::expect_used, reason = "tests")]
 
 use tramontane_simulator::{Figures, run};
 

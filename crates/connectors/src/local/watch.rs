@@ -106,6 +106,7 @@ impl Watch for FolderWatch {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
 
