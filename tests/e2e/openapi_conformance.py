@@ -75,7 +75,8 @@ def furnish(house, account):
     link = made(f"{base}/links", {"file_id": files[0]})
     session = made(f"{base}/multipart", {"name": "parts.bin", "parent_id": "root"})
     return {"account": [str(account)], "file": files, "folder": ["root", folder], "parent": ["root"], "link": [link],
-            "session": [str(session)], "subscription": ["default"], "name": ["local", "webdav"], "app": [house.application],
+            "session": [str(session)], "subscription": ["default"], "name": ["local", "webdav"],
+            "app": [house.application],
             "app_id": [house.application], "picture": ["local.svg"]}
 
 

@@ -480,7 +480,7 @@ def test_enterprise(client, admin, network):
     # Refusals of the token endpoint have OAuth's form, without a code of Box's.
     for key, enterprise in ((stranger, ENTERPRISE), (registered, "1")):
         error = refused(400, None, lambda key=key, enterprise=enterprise: by_key(key, enterprise).users.get_user_me())
-        check(error.response_info.body["error"] == "invalid_grant", "an assertion must be signed by the app's key, for it")
+        check(error.response_info.body["error"] == "invalid_grant", "an assertion must be signed by the app's key")
     server = by_key(registered)
     check(server.users.get_user_me().login.startswith("AutomationUser_"), "a signed assertion")
 

@@ -489,7 +489,8 @@ def team_space(world, dbx):
     check(info.home_path == "/Ana Alves", "with the home's place in it")
     root = common.PathRoot.root(info.root_namespace_id)
     space, theirs = dbx.with_path_root(root), ben.with_path_root(root)
-    check([one.path_display for one in space.files_list_folder("").entries] == ["/Ana Alves"], "a home lies in the space")
+    check([one.path_display for one in space.files_list_folder("").entries] == ["/Ana Alves"],
+          "a home lies in the space")
     check(space.files_get_metadata("/ana alves").shared_folder_id == info.home_namespace_id, "as a folder")
     mine = space.files_get_metadata("/Ana Alves/mine.txt")
     check(mine.id == dbx.files_get_metadata("/mine.txt").id, "with all that is in it")
@@ -503,7 +504,8 @@ def team_space(world, dbx):
     check("/Ana Alves/mine.txt" in names and all(name.startswith("/Ana Alves/") for name in names), "page by page")
     space.files_create_folder_v2("/Company")
     made = space.files_upload(b"for all", "/Company/plan.txt")
-    check([one.name for one in theirs.files_list_folder("").entries] == ["Company", "Ben Bauer"], "folders are the team's")
+    check([one.name for one in theirs.files_list_folder("").entries] == ["Company", "Ben Bauer"],
+          "folders are the team's")
     check(theirs.files_download(made.id)[1].content == b"for all", "and their files everyone's")
     check(refused(exceptions.ApiError, lambda: dbx.files_get_metadata("/Company/plan.txt"), "not_found"),
           "which lie above every home")
