@@ -98,11 +98,12 @@ impl TokenHash {
         &self.0
     }
 
-    /// Whether what a push shows is the token, found out in a time that does not depend on it.
+    /// Whether what a push shows is the token, found out in a time that does not depend on it. Nothing is no
+    /// token.
     #[must_use]
     pub fn is_of(&self, shown: &[u8]) -> bool {
-        let shown = hex::encode(Sha256::digest(shown));
-        self.0.as_bytes().ct_eq(shown.as_bytes()).into()
+        let hash = hex::encode(Sha256::digest(shown));
+        bool::from(self.0.as_bytes().ct_eq(hash.as_bytes())) && !shown.is_empty()
     }
 }
 
