@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -11,7 +12,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from html.parser import HTMLParser
+from http.cookiejar import CookieJar
 from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("TRAMONTANE_BIN") or str(ROOT / "target/release/tramontane")
@@ -165,10 +169,69 @@ class House:
         return next((item for item in self.listing(account, folder) if item["name"] == name), None)
 
 
+CALLBACK = "http://127.0.0.1/callback"
+
+
+class Fields(HTMLParser):
+    """The hidden fields of a form."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = {}
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag == "input" and attrs.get("type") == "hidden":
+            self.found[attrs["name"]] = attrs.get("value", "")
+
+
+class Stay(urllib.request.HTTPRedirectHandler):
+    """Hands redirects out instead of following them."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+def authorize(house, service, person="ana"):
+    """Connects an account of a simulated service the way an end user does, with the sandbox's one-click consent; returns
+    its id. The application is the one that the server's first start made: its meta token is at hand."""
+    if getattr(house, "meta", None) is None:
+        log = house.log.read_text()
+        house.meta, house.key = (re.search(rf"{mark}_[A-Za-z0-9_-]+", log).group(0) for mark in ("tmm", "tmk"))
+        listed = house.ask("GET", "/v1/meta/applications", token=house.meta).json["objects"]
+        house.application = next(one["id"] for one in listed if one["id"] != house.application)
+        house.ask("POST", f"/v1/meta/applications/{house.application}/redirect_uris", {"url": CALLBACK},
+                  token=house.meta)
+    browser = urllib.request.build_opener(Stay, urllib.request.HTTPCookieProcessor(CookieJar()))
+    asked = {"client_id": house.application, "response_type": "code", "redirect_uri": CALLBACK, "state": "x",
+             "scope": service}
+    url, form = f"{house.base}/v1/oauth?{urlencode(asked)}", None
+    for _ in range(12):
+        try:
+            with browser.open(url, data=form, timeout=30) as page:
+                fields = Fields(page.read().decode()).found | {"person": person}
+                form = urlencode(fields).encode()
+        except urllib.error.HTTPError as moved:
+            if not 300 <= moved.code < 400:
+                raise SystemExit(f"{service}: {moved.code} at {url}: {moved.read()[:300]}") from None
+            url, form = urljoin(url, moved.headers["Location"]), None
+            if url.startswith(CALLBACK):
+                break
+    told = parse_qs(urlsplit(url).query)
+    if "code" not in told:
+        raise SystemExit(f"{service} was not connected: {url}")
+    spent = {"grant_type": "authorization_code", "code": told["code"][0], "client_id": house.application,
+             "client_secret": house.key, "redirect_uri": CALLBACK}
+    answer = house.ask("POST", "/v1/oauth/token", urlencode(spent).encode(),
+                       headers={"Content-Type": "application/x-www-form-urlencoded"})
+    if answer.status != 200:
+        raise SystemExit(f"{service}: the code was not exchanged: {answer}")
+    return house.ask("GET", "/v1/accounts/me", token=answer.json["access_token"]).json["id"]
+
+
 def sftp_account(house, **settings):
     """Connects the OpenSSH server, with the key that it should show."""
-    from urllib.parse import urlsplit
-
     place = urlsplit(upstream("TRAMONTANE_TEST_SFTP"))
     return house.connect("sftp", host=place.hostname, port=place.port, username=place.username,
                          password=place.password, host_key=upstream("TRAMONTANE_TEST_SFTP_HOST_KEY"), **settings)
@@ -176,8 +239,6 @@ def sftp_account(house, **settings):
 
 def s3_account(house, **settings):
     """Connects the SeaweedFS server."""
-    from urllib.parse import urlsplit
-
     place = urlsplit(upstream("TRAMONTANE_TEST_S3"))
     return house.connect("s3_compatible", endpoint=f"http://{place.hostname}:{place.port}", addressing="path",
                          access_key=place.username, secret_key=place.password, **settings)
@@ -185,8 +246,6 @@ def s3_account(house, **settings):
 
 def s3(method, path, **options):
     """Asks the S3 server directly, past Tramontane, with curl's own signing. Returns curl's standard output."""
-    from urllib.parse import urlsplit
-
     place = urlsplit(upstream("TRAMONTANE_TEST_S3"))
     return subprocess.run(
         ["curl", "-sS", "-X", method, "--aws-sigv4", "aws:amz:us-east-1:s3", "-u",

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use tramontane_accounts::{Directory, Keys};
 use tramontane_connector::{Lent, Registry, http};
 use tramontane_feeds::{Deliveries, Following, Log};
 use tramontane_fill::{Ceilings, Filled, Spool};
-use tramontane_model::{Clock, Timestamp};
+use tramontane_model::{AccountId, Clock, Timestamp};
 use tramontane_store::{Db, Journal};
 use tramontane_tasks::Tasks;
 use tramontane_vault::{Entropy, Sealer};
@@ -51,6 +51,12 @@ pub trait Fetch: Send + Sync {
         request: http::Request,
         within: Duration,
     ) -> tramontane_connector::Result<http::Response>;
+}
+
+/// Hears of what is written through the API, so that its events come soon. The running feed is told.
+pub trait Written: Send + Sync {
+    /// Something was written to an account. Returns at once, and writes nothing itself.
+    fn written(&self, account: AccountId);
 }
 
 /// What an [`App`] is made of.
@@ -101,6 +107,7 @@ struct Inner {
     following: Following,
     streams: Streams,
     draining: CancellationToken,
+    written: OnceLock<Arc<dyn Written>>,
 }
 
 impl fmt::Debug for App {
@@ -139,6 +146,7 @@ impl App {
             following,
             streams,
             draining,
+            written: OnceLock::new(),
         }))
     }
 
@@ -210,6 +218,18 @@ impl App {
     #[must_use]
     pub fn following(&self) -> &Following {
         &self.0.following
+    }
+
+    /// Names who hears of what is written. The first one counts; nobody hears of it without.
+    pub fn tell_of_writes(&self, written: Arc<dyn Written>) {
+        let _ = self.0.written.set(written);
+    }
+
+    /// Tells that something was written to an account.
+    pub(crate) fn written(&self, account: AccountId) {
+        if let Some(written) = self.0.written.get() {
+            written.written(account);
+        }
     }
 
     /// The event streams that are open.

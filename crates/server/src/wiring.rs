@@ -11,13 +11,13 @@ use secrecy::ExposeSecret as _;
 use tramontane_accounts::upstream::{BackChannel, GrantOptions, Grants, OperatorClients};
 use tramontane_accounts::{Directory, Keys, Masters, Options};
 use tramontane_api::limits::Rate;
-use tramontane_api::{ApiLimits, App, Fetch, Parts, Site};
+use tramontane_api::{ApiLimits, App, Fetch, Parts, Site, Written};
 use tramontane_connector::http::{Request, Response};
 use tramontane_connector::{Bases, Lent, Registry};
 use tramontane_feeds::deliver::{DeliveryOptions, PlainRender, Post};
 use tramontane_feeds::{Deliveries, Feeds, Live, Log, Pushing};
 use tramontane_fill::{Ceilings, Spool};
-use tramontane_model::{Clock, SystemClock};
+use tramontane_model::{AccountId, Clock, SystemClock};
 use tramontane_store::{Db, Journal, Limits};
 use tramontane_tasks::Tasks;
 use tramontane_vault::{Entropy, MasterKey, SystemEntropy};
@@ -277,7 +277,17 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
         limits,
     });
     let feeds = feeds(house, &app);
+    app.tell_of_writes(Arc::new(Nudging(feeds.clone())));
     Ok(Built { app, tasks, feeds, deliveries })
+}
+
+/// The running feed looks at an account when the API wrote to it.
+struct Nudging(Feeds);
+
+impl Written for Nudging {
+    fn written(&self, account: AccountId) {
+        self.0.nudge(account);
+    }
 }
 
 /// The running feed, with the log that the API reads.

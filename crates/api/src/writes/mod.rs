@@ -36,14 +36,27 @@ pub(crate) async fn around(request: Request, next: Next) -> Response {
     let (Some(call), Some(front)) = (extensions.get::<Call>(), extensions.get::<Front>()) else {
         return next.run(request).await;
     };
-    if reads || call.inner {
+    if reads {
         return next.run(request).await;
     }
     let (call, front) = (call.clone(), front.clone());
+    let is_storage = kind_of(call.route(), request.method()).is_some();
+    let response =
+        if call.inner { next.run(request).await } else { run(&front, &call, request, next).await };
+    // What failed on its way may have been done all the same.
+    let may_be_done = response.status().is_success() || response.status().is_server_error();
+    if let (true, Some(opened)) = (is_storage && may_be_done && call.asked_service(), call.opened())
+    {
+        front.app().written(opened.account.id);
+    }
+    response
+}
+
+async fn run(front: &Front, call: &Call, request: Request, next: Next) -> Response {
     let answered = match idempotent::key(request.headers()) {
-        Ok(None) => submit::or_run(&front, &call, request, next).await,
-        Ok(Some(key)) => idempotent::run(&front, &call, request, next, key).await,
-        Err(problem) => Err(after_the_caller(&front, &call, request, problem).await),
+        Ok(None) => submit::or_run(front, call, request, next).await,
+        Ok(Some(key)) => idempotent::run(front, call, request, next, key).await,
+        Err(problem) => Err(after_the_caller(front, call, request, problem).await),
     };
     answered.unwrap_or_else(|problem| problem.into_response())
 }
