@@ -75,8 +75,11 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Pushes.
     pub pushing: Pushing,
-    /// A name for this process that no other has, new at each start.
-    pub name: String,
+    /// A name of this node that stays the same over restarts: what a process of it left when it was killed is
+    /// taken over at once.
+    pub node: String,
+    /// A word that no other process of this node has, new at each start.
+    pub start: String,
     /// Wakes readers.
     pub live: Live,
     /// Counts the changes of subscriptions: [`crate::Following::changes`].
@@ -123,7 +126,8 @@ impl Feeds {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let live = parts.live;
-        let (owner, owned) = Owner::new(parts.db.clone(), Arc::clone(&parts.clock), parts.name);
+        let (owner, owned) =
+            Owner::new(parts.db.clone(), Arc::clone(&parts.clock), parts.node, &parts.start);
         let (writer, writing): (Writer, Writing) = Writer::new(
             parts.db.clone(),
             Arc::clone(&parts.clock),

@@ -25,21 +25,35 @@ pub type Owned = Arc<BTreeMap<i64, i64>>;
 pub(crate) struct Owner {
     db: Db,
     clock: Arc<dyn Clock>,
+    node: String,
     name: String,
+    /// What earlier processes of this node left was taken over: done once, at the start.
+    has_inherited: bool,
     owned: watch::Sender<Owned>,
     /// Until when the leases surely last, by this process's own reckoning.
     until: Instant,
 }
 
 impl Owner {
-    /// Nothing is owned yet. `name` is this process's own, new at each start.
+    /// Nothing is owned yet. `node` stays the same over restarts; together with `start` it is this process's
+    /// own name.
     pub(crate) fn new(
         db: Db,
         clock: Arc<dyn Clock>,
-        name: String,
+        node: String,
+        start: &str,
     ) -> (Self, watch::Receiver<Owned>) {
         let (owned, receiver) = watch::channel(Owned::default());
-        (Self { db, clock, name, owned, until: Instant::now() }, receiver)
+        let name = format!("{node}/{start}");
+        let until = Instant::now();
+        (Self { db, clock, node, name, has_inherited: false, owned, until }, receiver)
+    }
+
+    /// Whether an earlier process of this node left a lease behind when it died. It need not run out: should
+    /// that process live after all, its epoch is over, and nothing that it writes is taken any more.
+    fn inherits(&self, owner: Option<&str>) -> bool {
+        let of_node = owner.and_then(|owner| owner.strip_prefix(self.node.as_str()));
+        !self.has_inherited && of_node.is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// Owns what nobody else does until `stop`, then gives it back.
@@ -82,11 +96,19 @@ impl Owner {
             }
         }
         for shard in shards::list(&self.db).await? {
-            if shard.leased_until < now && !owned.contains_key(&shard.id) {
-                let taken = shards::take(&self.db, shard.id, &self.name, now, leased_until).await?;
+            if owned.contains_key(&shard.id) {
+                continue;
+            }
+            let inherits = self.inherits(shard.owner.as_deref());
+            if shard.leased_until < now || inherits {
+                // A lease that somebody renewed since it was read is left alone.
+                let over = if inherits { shard.leased_until.max(now) + 1 } else { now };
+                let taken =
+                    shards::take(&self.db, shard.id, &self.name, over, leased_until).await?;
                 owned.extend(taken.map(|taken| (taken.id, taken.epoch)));
             }
         }
+        self.has_inherited = true;
         // Counted from before the statements were sent: the lease cannot end earlier than that.
         self.until = begun + LEASE;
         if owned != **self.owned.borrow() {
