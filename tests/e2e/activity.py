@@ -42,60 +42,83 @@ class Node:
         self.kind, self.name, self.parent = kind, name, parent
 
     def path(self):
-        return f"{self.parent.path() if self.parent else ''}/{self.name}"
+        return f"{self.parent.path()}/{self.name}" if self.parent else ""
+
+    def is_in(self, folder):
+        node = self
+        while node is not None and node is not folder:
+            node = node.parent
+        return node is folder
 
 
 class Tree:
-    """What a reader of the feed knows."""
+    """What a reader of the feed knows: objects by id. Where names are ids, `previous` has the old id, and what is in a
+    folder has another id as well when the folder gets another name: there the reader goes by names."""
 
-    def __init__(self, root):
+    def __init__(self, root, home=""):
         self.root = Node("folder", "", None)
         self.nodes = {root: self.root}
+        self.home = home
+
+    def at(self, path):
+        """The object with this path, by names."""
+        node = self.root
+        for name in path.removeprefix(self.home).split("/"):
+            if name:
+                node = next((one for one in self.nodes.values() if one.parent is node and one.name == name), None)
+                if node is None:
+                    return None
+        return node
+
+    def folder(self, item):
+        """The folder that an object is in now."""
+        known = self.nodes.get((item.get("parent") or {}).get("id"))
+        return known or (self.at(item["path"].rpartition("/")[0]) if item.get("path") else None)
 
     def add(self, item):
-        parent = self.nodes.get(item["parent"]["id"])
-        self.nodes[item["id"]] = Node(item["type"], item["name"], parent)
+        self.forget_id(item["id"])
+        self.nodes[item["id"]] = Node(item["type"], item["name"], self.folder(item))
+
+    def forget_id(self, key):
+        """What has this id by an old name keeps its place without it."""
+        if key in self.nodes:
+            node = self.nodes.pop(key)
+            self.nodes[f"{key} {id(node)}"] = node
 
     def find(self, event):
-        """The object of an event, which may have had another id before."""
+        """The object of an event, as it was before."""
         item, before = event["metadata"], event["previous"] or {}
-        for known in (before.get("id"), item["id"]):
-            if known in self.nodes:
-                return known
-        folder = (before.get("parent") or item.get("parent") or {}).get("id")
-        name = before.get("name") or item["name"]
-        parent = self.nodes.get(folder)
-        return next((key for key, node in self.nodes.items() if node.parent is parent and node.name == name), None)
+        path = before.get("path") or item.get("path")
+        if path and ("id" in before or item["id"] not in self.nodes):
+            return self.at(path)
+        return self.nodes.get(before.get("id") or item["id"])
 
     def apply(self, event):
         item, kind = event["metadata"], event["type"]
         if kind in ("add", "copy", "restore"):
-            if item["id"] in self.nodes:
-                raise ValueError(f"{kind} of what is there")
-            if item["parent"]["id"] not in self.nodes:
-                raise ValueError(f"{kind} in a folder that is not there")
-            return self.add(item)
-        key = self.find(event)
-        if key is None:
-            raise ValueError(f"{kind} of what is not there")
-        node = self.nodes[key]
+            folder = self.folder(item)
+            if folder is None:
+                raise ValueError("it is in a folder that is not there")
+            if any(node.parent is folder and node.name == item["name"] for node in self.nodes.values()):
+                raise ValueError("it is there")
+            self.add(item)
+            return
+        node = self.find(event)
+        if node is None or node is self.root:
+            raise ValueError("it is not there")
         if kind == "delete":
-            self.nodes = {other: one for other, one in self.nodes.items() if not self.is_in(one, node)}
-        else:
+            self.nodes = {key: one for key, one in self.nodes.items() if not one.is_in(node)}
+            return
+        key = next(key for key, one in self.nodes.items() if one is node)
+        if key != item["id"]:
             del self.nodes[key]
+            self.forget_id(item["id"])
             self.nodes[item["id"]] = node
-            node.name = item["name"]
-            if kind == "move":
-                node.parent = self.nodes[item["parent"]["id"]]
-        return None
-
-    @staticmethod
-    def is_in(node, folder):
-        while node is not None:
-            if node is folder:
-                return True
-            node = node.parent
-        return False
+        node.name = item["name"]
+        if kind == "move":
+            node.parent = self.folder(item)
+            if node.parent is None:
+                raise ValueError("it goes into a folder that is not there")
 
     def paths(self):
         return sorted((node.path(), node.kind) for node in self.nodes.values() if node is not self.root)
