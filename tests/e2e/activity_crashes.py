@@ -345,7 +345,7 @@ def run(engine, cycles, seed):
             starts = []
             for cycle in range(cycles):
                 # The API writes as well, and what it writes is looked at right away.
-                pokes = [threading.Thread(target=poke, args=(reader, f"poke{cycle}"), daemon=True)
+                pokes = [threading.Thread(target=poke, args=(reader, f"poke{cycle}", dice.uniform(0, 0.8)), daemon=True)
                          for reader in readers]
                 for one in pokes:
                     one.start()
@@ -392,8 +392,9 @@ def run(engine, cycles, seed):
         drop()
 
 
-def poke(reader, name):
+def poke(reader, name, after):
     """Writes through the API; the server may be killed over it."""
+    time.sleep(after)
     try:
         reader.upload(name)
     except (OSError, RuntimeError, ValueError, urllib.error.URLError):

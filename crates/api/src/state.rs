@@ -55,8 +55,8 @@ pub trait Fetch: Send + Sync {
 
 /// Hears of what is written through the API, so that its events come soon. The running feed is told.
 pub trait Written: Send + Sync {
-    /// Something was written to an account. Returns at once, and writes nothing itself.
-    fn written(&self, account: AccountId);
+    /// Something was written to an account of this service. Returns at once, and writes nothing itself.
+    fn written(&self, account: AccountId, service: &str);
 }
 
 /// What an [`App`] is made of.
@@ -226,9 +226,9 @@ impl App {
     }
 
     /// Tells that something was written to an account.
-    pub(crate) fn written(&self, account: AccountId) {
+    pub(crate) fn written(&self, account: AccountId, service: &str) {
         if let Some(written) = self.0.written.get() {
-            written.written(account);
+            written.written(account, service);
         }
     }
 

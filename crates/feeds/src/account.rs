@@ -50,6 +50,8 @@ pub(crate) struct Polled {
     pub(crate) times: Vec<i64>,
     /// Requests that it made.
     pub(crate) requests: u32,
+    /// Files may be still being written: they are looked at again soon.
+    pub(crate) unsettled: bool,
     /// It was cut short: there is more.
     pub(crate) more: bool,
     /// Whether all collections are pushed; `None` where the service has no channels.
@@ -116,6 +118,8 @@ impl Followed {
         for id in ids {
             self.advance(&id, &cx, &folders, schedule.as_ref(), &mut polled).await?;
         }
+        let mut all = self.collections.iter().flatten();
+        polled.unsettled = all.any(|(_, one)| one.kept.machine.is_unsettled());
         self.synced = cx.now().micros();
         self.keep_channels(connector.as_ref(), &cx, &mut polled).await?;
         Ok(polled)

@@ -34,6 +34,11 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(600);
 const PAGE: i64 = 1_000;
 /// The most accounts on this machine that are listened to.
 const MAX_WATCHES: usize = 1_024;
+/// The most nudges that are kept for accounts that are still being taken up.
+const MAX_EARLY: usize = 10_000;
+/// How long what was written is left alone where folders are listed: longer than a file is taken to be still
+/// being written, so that a look does not tear what belongs together.
+const SETTLED: Duration = Duration::from_millis(2_500);
 /// The most accounts that are kept in memory although nothing is done for them.
 const MAX_WARM: usize = 4_096;
 
@@ -114,6 +119,10 @@ struct State {
     /// Folders that something was heard of.
     heard: BTreeMap<i64, BTreeSet<String>>,
     troubles: BTreeMap<i64, String>,
+    /// Nudges of accounts that are not followed here, or not yet.
+    early: BTreeSet<i64>,
+    /// Accounts that are looked at when what was written there has settled.
+    settling: BTreeSet<i64>,
     /// Accounts whose channels want to be looked after.
     repairs: BTreeSet<i64>,
     read: BTreeSet<i64>,
@@ -151,6 +160,8 @@ impl Feeds {
             warm: BTreeMap::new(),
             heard: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            early: BTreeSet::new(),
+            settling: BTreeSet::new(),
             repairs: BTreeSet::new(),
             read: BTreeSet::new(),
             watches: BTreeMap::new(),
@@ -176,11 +187,46 @@ impl Feeds {
     }
 
     /// Something may have changed in an account: it is looked at now. An account that is not followed here is
-    /// left alone.
+    /// left alone, unless it is being taken up.
     pub fn nudge(&self, account: AccountId) {
         let now = self.now();
-        self.state().schedule.nudge(key(account.number()), now);
+        let mut state = self.state();
+        if state.schedule.health(key(account.number())).is_some() {
+            state.schedule.nudge(key(account.number()), now);
+        } else if state.early.len() < MAX_EARLY {
+            // Right after the start it may be about to be taken up.
+            state.early.insert(account.number());
+        }
+        drop(state);
         self.0.wake.notify_one();
+    }
+
+    /// The API wrote to an account: it is looked at now; where folders are listed, when that has settled.
+    pub fn written(&self, account: AccountId, service: &str) {
+        if self.settles(service) {
+            self.look_later(account);
+        } else {
+            self.nudge(account);
+        }
+    }
+
+    /// Nudges an account when what changed has settled.
+    fn look_later(&self, account: AccountId) {
+        if !self.state().settling.insert(account.number()) {
+            return;
+        }
+        let feeds = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(SETTLED).await;
+            feeds.state().settling.remove(&account.number());
+            feeds.nudge(account);
+        });
+    }
+
+    /// Whether what changed at a service must settle before it can be told.
+    fn settles(&self, service: &str) -> bool {
+        let connector = self.0.lending.registry.get(service);
+        service != "local" && connector.is_some_and(|one| one.changes().is_none())
     }
 
     /// Something changed in a folder of an account whose service has no cursor. `folder` is its path, without
@@ -307,6 +353,7 @@ impl Feeds {
                 }
             }
         }
+        self.state().early.clear();
         Ok(())
     }
 
@@ -370,7 +417,8 @@ impl Feeds {
         };
         state.throttles.insert(row.account, of_tenant);
         state.schedule.add(key(row.account), now, &spec, row.schedule.as_deref());
-        if at_once || row.synced.is_none() {
+        let nudged = state.early.remove(&row.account);
+        if at_once || nudged || row.synced.is_none() {
             state.schedule.nudge(key(row.account), now);
         }
         drop(state);
@@ -444,7 +492,11 @@ impl Feeds {
             followed.forget();
         }
         drop(followed);
+        let unsettled = outcome.as_ref().is_ok_and(|polled| polled.unsettled);
         self.finish(&poll, id, outcome);
+        if unsettled {
+            self.look_later(id);
+        }
     }
 
     fn finish(&self, poll: &Poll, id: AccountId, outcome: Result<Polled>) {

@@ -285,8 +285,8 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
 struct Nudging(Feeds);
 
 impl Written for Nudging {
-    fn written(&self, account: AccountId) {
-        self.0.nudge(account);
+    fn written(&self, account: AccountId, service: &str) {
+        self.0.written(account, service);
     }
 }
 
