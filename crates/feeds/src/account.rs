@@ -276,7 +276,8 @@ impl One {
             ended.elapsed() >= (took * SHARE).clamp(SWEEP_EVERY, SWEEP_WITHIN)
         });
         let mut visit: Vec<String> = folders.iter().cloned().collect();
-        if due && visit.is_empty() {
+        // What happened before this process listened was heard by nobody.
+        if self.swept.is_none() || (due && visit.is_empty()) {
             self.kept.machine.sweep();
             return;
         }

@@ -460,6 +460,9 @@ impl Feeds {
         let mut state = self.state();
         state.schedule.set_push(key(id.number()), self.now(), Push::Healthy);
         state.watches.insert(id.number(), AbortOnDropHandle::new(task));
+        drop(state);
+        // It hears of what happens from now on; what happened before is found by looking.
+        self.nudge(id);
     }
 
     fn start_polls(&self, polls: &mut JoinSet<()>) {

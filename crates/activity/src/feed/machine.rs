@@ -864,7 +864,7 @@ impl Machine {
         }
         let mut held = self.held.take();
         held.retain(|one| !(matches!(one.seen, Seen::Gone { .. }) && there.contains(&one.key)));
-        if self.is_torn(&held, known, now)? {
+        if !self.first && self.is_torn(&held, known, now)? {
             // Nothing of it is told: the next look finds it again, with the other half.
             self.phase = Phase::Resting;
             return Ok(self.nothing(false));
