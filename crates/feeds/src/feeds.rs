@@ -38,7 +38,7 @@ const MAX_WATCHES: usize = 1_024;
 const MAX_EARLY: usize = 10_000;
 /// How long what was written is left alone where folders are listed: longer than a file is taken to be still
 /// being written, so that a look does not tear what belongs together.
-const SETTLED: Duration = Duration::from_millis(2_500);
+const SETTLED: Duration = Duration::from_secs(4);
 /// The most accounts that are kept in memory although nothing is done for them.
 const MAX_WARM: usize = 4_096;
 
