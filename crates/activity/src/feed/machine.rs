@@ -34,6 +34,8 @@ pub const SAMPLE: usize = 50;
 const MASS: usize = 1_000;
 /// The most folders that are listed again after a listing that passed them over.
 const MAX_RELIST: usize = 10_000;
+/// How long what is gone is not told because it may be what is still being written elsewhere, in microseconds.
+const TORN: i64 = 10_000_000;
 /// The most folders that are remembered as lively.
 const MAX_LIVELY: usize = 64;
 
@@ -175,6 +177,9 @@ pub struct Machine {
     /// Those that were unsettled before the sweep that is under way.
     #[serde(default)]
     settling: BTreeMap<String, u64>,
+    /// Since when what is gone waits for what is unsettled.
+    #[serde(default)]
+    torn_since: Option<i64>,
     /// How many items are known.
     items: u64,
     suspicion: Option<Suspicion>,
@@ -200,6 +205,7 @@ impl Machine {
             lively: BTreeMap::new(),
             unsettled: BTreeMap::new(),
             settling: BTreeMap::new(),
+            torn_since: None,
             items: 0,
             suspicion: None,
             shown: Shown::default(),
@@ -818,6 +824,33 @@ impl Machine {
         Ok(last)
     }
 
+    /// Whether what is gone may be what is still being written elsewhere: a move that was looked at too early
+    /// and would be told as a deletion and, later, an addition. Their folders are looked at again soon.
+    fn is_torn(
+        &mut self,
+        held: &[Observation],
+        known: &mut dyn Known,
+        now: i64,
+    ) -> Result<bool, Error> {
+        let gone = held.iter().filter(|one| matches!(one.seen, Seen::Gone { .. }));
+        let gone: Vec<&Observation> = gone.collect();
+        let mut is_new = false;
+        for key in self.unsettled.keys() {
+            is_new |= known.get(key)?.is_none_or(|item| item.gone);
+        }
+        let since = self.torn_since.unwrap_or(now);
+        if gone.is_empty() || !is_new || (now - since).abs() > TORN {
+            return Ok(false);
+        }
+        self.torn_since = Some(since);
+        for one in gone.iter().take(MAX_LIVELY) {
+            if let Some(parent) = known.get(&one.key)?.and_then(|item| item.parent) {
+                self.lively.insert(parent, now);
+            }
+        }
+        Ok(true)
+    }
+
     fn verified(
         mut self,
         there: &BTreeSet<String>,
@@ -831,6 +864,12 @@ impl Machine {
         }
         let mut held = self.held.take();
         held.retain(|one| !(matches!(one.seen, Seen::Gone { .. }) && there.contains(&one.key)));
+        if !self.first && self.is_torn(&held, known, now)? {
+            // Nothing of it is told: the next look finds it again, with the other half.
+            self.phase = Phase::Resting;
+            return Ok(self.nothing(false));
+        }
+        self.torn_since = None;
         self.held.push(held);
         self.phase = Phase::Sweeping { stack: Vec::new(), deep: false };
         let plan = Plan::default_for(&self);
