@@ -34,7 +34,7 @@ BOTTOM_UP = ("local", "webdav", "s3_compatible", "sftp")
 # Seconds that a change may take to come, the first listing too.
 PATIENCE = 90
 # Seconds of quiet in which nothing else may come.
-QUIET = 4
+QUIET = 3
 
 
 class Node:

@@ -194,8 +194,8 @@ class Stay(urllib.request.HTTPRedirectHandler):
 
 
 def authorize(house, service, person="ana"):
-    """Connects an account of a simulated service the way an end user does, with the sandbox's one-click consent; returns
-    its id. The application is the one that the server's first start made: its meta token is at hand."""
+    """Connects an account of a simulated service the way an end user does, with the sandbox's one-click consent;
+    returns its id. The application is the one that the server's first start made: its meta token is at hand."""
     if getattr(house, "meta", None) is None:
         log = house.log.read_text()
         house.meta, house.key = (re.search(rf"{mark}_[A-Za-z0-9_-]+", log).group(0) for mark in ("tmm", "tmk"))
