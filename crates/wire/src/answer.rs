@@ -62,7 +62,8 @@ const MAX_PEEK: usize = 64 << 10;
 pub(crate) async fn peek(answer: &mut Response) -> Vec<u8> {
     let body = std::mem::replace(&mut answer.body, Body::empty());
     let (len, media_type) = (body.len(), body.media_type().map(str::to_owned));
-    let mut rest = body.into_stream();
+    // It may have ended here already, and is asked again by whoever reads the answer.
+    let mut rest = body.into_stream().fuse();
     let (mut seen, mut said) = (Vec::new(), Vec::new());
     while said.len() < MAX_PEEK {
         let Some(piece) = rest.next().await else { break };

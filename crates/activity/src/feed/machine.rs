@@ -518,6 +518,14 @@ impl Machine {
         let first = self.first;
         // The first time there is no order to keep, so nothing waits.
         let mut plan = self.compared(&batch, last, known, now)?;
+        if self.rules.names_by_path && moves_folders(&plan.writes, known)? {
+            // A folder moved while everything was listed: what was in it was shown under its old path, and what
+            // became of it will be told by paths that nobody knows. It is listed again.
+            plan.next.shown.clear();
+            plan.next.phase = Phase::Listing { at: None, cursor };
+            plan.commit = true;
+            return Ok(plan);
+        }
         plan.next.phase = match at {
             Some(_) => Phase::Listing { at, cursor },
             None if first => {
@@ -881,6 +889,20 @@ impl Plan {
     fn default_for(next: &Machine) -> Self {
         Self { events: Vec::new(), writes: Vec::new(), next: next.clone(), commit: false }
     }
+}
+
+/// Whether a folder that is known gets another place or name.
+fn moves_folders(writes: &[(String, Option<Item>)], known: &mut dyn Known) -> Result<bool, Error> {
+    for (key, item) in writes {
+        let Some(item) = item.as_ref().filter(|item| item.kind == ItemKind::Folder) else {
+            continue;
+        };
+        let before = known.get(key)?.filter(|before| !before.gone);
+        if before.is_some_and(|before| before.parent != item.parent || before.name != item.name) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// All keys, or some that stand for them.
