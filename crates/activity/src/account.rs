@@ -61,6 +61,7 @@ impl AccountChange {
             actor: None,
             entry: Value::Null,
             recovered: false,
+            above: Vec::new(),
         }
     }
 }

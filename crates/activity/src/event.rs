@@ -163,6 +163,10 @@ pub struct Event {
     /// Found by comparing after a cursor was lost: it may have happened long before it was noticed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recovered: bool,
+    /// The service's ids of the folders that the object is in and was in, from the nearest up: whoever watches
+    /// one of them wants to know. Not kept.
+    #[serde(skip)]
+    pub above: Vec<String>,
 }
 
 impl Event {

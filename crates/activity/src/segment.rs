@@ -5,6 +5,8 @@
 //! number of groups; per group feed, sequence, position, time and number of events; the length of
 //! each event; the events as JSON. Numbers are unsigned LEB128.
 
+use std::borrow::Borrow;
+
 use crate::event::Event;
 
 const VERSION: u8 = 1;
@@ -49,8 +51,12 @@ impl Group {
     ///
     /// # Errors
     /// When an event cannot be written as JSON.
-    pub fn of(feed: i64, sequence: i64, events: &[Event]) -> Result<Self, serde_json::Error> {
-        let events = events.iter().map(|event| serde_json::to_vec(event).map(Into::into));
+    pub fn of<E: Borrow<Event>>(
+        feed: i64,
+        sequence: i64,
+        events: &[E],
+    ) -> Result<Self, serde_json::Error> {
+        let events = events.iter().map(|event| serde_json::to_vec(event.borrow()).map(Into::into));
         Ok(Self { feed, sequence, position: 0, at: 0, events: events.collect::<Result<_, _>>()? })
     }
 
@@ -198,6 +204,7 @@ mod tests {
             actor: None,
             entry: json!({"size": number}),
             recovered: false,
+            above: Vec::new(),
         }
     }
 

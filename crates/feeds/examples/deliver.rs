@@ -126,6 +126,7 @@ fn event(number: usize, now: i64) -> Event {
         actor: None,
         entry: serde_json::Value::Null,
         recovered: false,
+        above: Vec::new(),
     }
 }
 

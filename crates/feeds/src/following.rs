@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
+use tramontane_activity::{Category, Event};
 use tramontane_model::{Clock, NativeId};
 use tramontane_store::feeds::{self, Feed, Subscription};
 use tramontane_store::{Db, following};
@@ -41,6 +42,17 @@ impl Watched {
     #[must_use]
     pub fn of(subscription: &Subscription) -> Self {
         Self::deserialize(&subscription.settings).unwrap_or_default()
+    }
+
+    /// Whether an event is about what is watched: it happened to one of the folders, or in it, or to what was
+    /// in it.
+    #[must_use]
+    pub fn has(&self, event: &Event) -> bool {
+        let watches = |id: &String| self.folders.iter().any(|folder| folder.as_str() == id);
+        self.folders.is_empty()
+            || event.category != Category::Storage
+            || watches(&event.object.id)
+            || event.above.iter().any(watches)
     }
 
     fn settings(&self) -> Value {

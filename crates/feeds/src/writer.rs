@@ -11,6 +11,7 @@ use tramontane_store::log::{self, Append, CollectionWrite, Commit, Committed, Fe
 use tramontane_store::{Db, feeds};
 
 use crate::error::{Error, Result};
+use crate::following::Watched;
 use crate::live::Live;
 use crate::owner::Owned;
 use crate::shard;
@@ -81,10 +82,11 @@ struct Heads {
     heads: Vec<Head>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Head {
     feed: i64,
     head: i64,
+    watched: Watched,
 }
 
 impl Writer {
@@ -198,8 +200,13 @@ impl Writer {
                 ..Commit::default()
             });
             for head in heads.iter().filter(|_| !job.events.is_empty()) {
-                let group = Group::of(head.feed, head.head + 1, &job.events)?;
-                let events = i64::try_from(job.events.len()).unwrap_or(i64::MAX);
+                let wanted = job.events.iter().filter(|event| head.watched.has(event));
+                let wanted: Vec<&Event> = wanted.collect();
+                if wanted.is_empty() {
+                    continue;
+                }
+                let group = Group::of(head.feed, head.head + 1, &wanted)?;
+                let events = i64::try_from(wanted.len()).unwrap_or(i64::MAX);
                 commit.appends.push(Append {
                     feed: head.feed,
                     head: head.head,
@@ -207,7 +214,7 @@ impl Writer {
                     body: encode(&[group]),
                     opens: !self.noted.contains(&head.feed),
                 });
-                grown.push(Head { feed: head.feed, head: head.head + events });
+                grown.push(Head { head: head.head + events, ..head.clone() });
             }
             commit.collections.extend(job.collections.iter().cloned());
             commit.gone.extend(job.gone.iter().map(|id| (job.account, id.clone())));
@@ -256,7 +263,9 @@ impl Writer {
         }
         let rows = feeds::subscriptions(&self.db, account).await?;
         let active = rows.into_iter().filter(|row| row.active);
-        let heads: Vec<Head> = active.map(|row| Head { feed: row.feed, head: row.head }).collect();
+        let heads: Vec<Head> = active
+            .map(|row| Head { feed: row.feed, head: row.head, watched: Watched::of(&row) })
+            .collect();
         self.heads.insert(account, Heads { read: now, heads: heads.clone() });
         Ok(heads)
     }

@@ -300,7 +300,10 @@ impl<'a> Comparison<'a> {
             }
             before.path = self.path_before(&pair.old)?;
             let action = if elsewhere { Action::Move } else { Action::Rename };
-            events.push(self.event(action, &pair.new, &one, &there, Some(before))?);
+            let mut event = self.event(action, &pair.new, &one, &there, Some(before))?;
+            let keys = self.above_before(&was)?;
+            event.above.extend(self.ids(&keys)?);
+            events.push(event);
         }
         let moves = !events.is_empty();
         if there.kind == ItemKind::File && was.fingerprint != there.fingerprint {
@@ -377,7 +380,9 @@ impl<'a> Comparison<'a> {
             parent: self.id_before(was.parent.as_deref())?,
             path: self.path_before(key)?,
         };
-        let event = self.plain(Action::Delete, object, &one);
+        let mut event = self.plain(Action::Delete, object, &one);
+        let keys = self.above_before(&was)?;
+        event.above = self.ids(&keys)?;
         Ok(Some(Operation {
             order: one.order,
             events: vec![event],
@@ -419,6 +424,8 @@ impl<'a> Comparison<'a> {
             path,
         };
         let mut event = self.plain(action, object, one);
+        let keys = self.above_after(there)?;
+        event.above = self.ids(&keys)?;
         event.before = before.filter(|before| !before.is_empty());
         event.entry = there.entry.clone();
         Ok(event)
@@ -436,6 +443,7 @@ impl<'a> Comparison<'a> {
             actor: one.by.clone(),
             entry: Value::Null,
             recovered: self.moment.recovered,
+            above: Vec::new(),
         }
     }
 
@@ -457,6 +465,16 @@ impl<'a> Comparison<'a> {
             return Ok(Some(there.1.id));
         }
         self.id_before(key)
+    }
+
+    /// The service's ids of these folders, and of the root.
+    fn ids(&mut self, keys: &[String]) -> Result<Vec<String>, Error> {
+        let mut ids = Vec::with_capacity(keys.len() + 1);
+        for key in keys {
+            ids.extend(self.id_after(Some(key))?);
+        }
+        ids.push(self.batch.rules.root_id.clone());
+        Ok(ids)
     }
 
     fn item_after(&mut self, key: &str) -> Result<Option<(String, Option<String>)>, Error> {

@@ -101,6 +101,7 @@ mod tests {
             actor: None,
             entry: Value::Null,
             recovered: false,
+            above: Vec::new(),
         }
     }
 

@@ -100,5 +100,6 @@ pub(crate) fn event(action: Action, name: &str) -> Event {
         actor: None,
         entry: Value::Null,
         recovered: false,
+        above: Vec::new(),
     }
 }

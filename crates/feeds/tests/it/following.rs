@@ -95,3 +95,17 @@ async fn a_feed_that_stopped_for_another_reason_is_not_resumed_by_a_change() {
     })
     .await;
 }
+
+#[test]
+fn a_subscription_gets_what_happens_in_its_folders_and_to_them() {
+    let watched = Watched { folders: vec![NativeId::new("f")] };
+    let mut event = crate::house::event("a");
+    assert!(!watched.has(&event));
+    event.above = vec!["g".into(), "f".into(), "root".into()];
+    assert!(watched.has(&event));
+    event.above = vec!["g".into()];
+    assert!(!watched.has(&event));
+    event.object.id = "f".into();
+    assert!(watched.has(&event));
+    assert!(Watched::default().has(&crate::house::event("a")));
+}

@@ -104,5 +104,6 @@ pub(crate) fn event(name: &str) -> Event {
         actor: None,
         entry: Value::Null,
         recovered: false,
+        above: Vec::new(),
     }
 }
