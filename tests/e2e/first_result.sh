@@ -34,7 +34,8 @@ for _ in $(seq 1 200); do
   target/release/tramontane doctor --probe "http://127.0.0.1:$port/healthz" >/dev/null 2>&1 && break
   sleep 0.05
 done
-TRAMONTANE_LISTEN=127.0.0.1:$port bash -eu -o pipefail block2.sh >output.txt
+cat block2.sh block3.sh >both.sh
+TRAMONTANE_LISTEN=127.0.0.1:$port bash -eu -o pipefail both.sh >output.txt
 took=$((($(date +%s%N) - started) / 1000000))
 cat output.txt
 
@@ -42,6 +43,8 @@ grep -q hello.txt output.txt || grep -q '"inbox"' output.txt || { echo "The list
 [ "$(cat demo/notes.txt)" = "first notes" ] || { echo "The upload did not arrive."; exit 1; }
 grep -q '^first notes' output.txt || grep -q 'first notes' output.txt || { echo "The download did not print."; exit 1; }
 [ "$(cat demo2/notes.txt)" = "first notes" ] || { echo "The copy did not arrive."; exit 1; }
+grep -q '^event: storage.file.added' output.txt || { echo "The dropped file's event did not appear."; exit 1; }
+grep -q '^event: storage.folder.renamed' output.txt || { echo "The renamed folder's event did not appear."; exit 1; }
 if grep -q '"error_code"' output.txt; then echo "A command was refused."; exit 1; fi
 grep -q tmk_ server.log || { echo "The first start did not print an API key."; exit 1; }
 if [ "$(grep -c "$(grep -o 'tmk_[A-Za-z0-9_-]*' server.log | head -n 1)" server.log)" -lt 1 ]; then exit 1; fi
