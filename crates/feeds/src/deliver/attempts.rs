@@ -109,7 +109,7 @@ impl Inner {
 }
 
 impl Deliveries {
-    /// The deliveries of a webhook, newest first: of the newest [`MAX_LOOKED_AT`] attempts in the time
+    /// The deliveries of a webhook, newest first: of the newest `MAX_LOOKED_AT` attempts in the time
     /// that is asked for. How one stands is told by its last attempt there.
     ///
     /// # Errors
