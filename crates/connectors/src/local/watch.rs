@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use notify::event::{AccessKind, AccessMode, EventKind, Flag};
@@ -14,6 +15,8 @@ use tramontane_connector::{Error, Kind, Result};
 
 use super::path::UPLOAD_PREFIX;
 
+/// What is heard within this time belongs together.
+const TOGETHER: Duration = Duration::from_millis(10);
 /// So many changes may wait to be heard; beyond, everything is looked at.
 const QUEUE: usize = 4_096;
 
@@ -94,6 +97,9 @@ fn folder(path: &Path, root: &Path) -> Option<String> {
 impl Watch for FolderWatch {
     async fn next(&mut self) -> Option<Heard> {
         let first = self.changes.recv().await?;
+        // A move is heard in two places, one after the other: both are looked at together, or it would be
+        // taken for a deletion.
+        tokio::time::sleep(TOGETHER).await;
         let mut folders = BTreeSet::from([first]);
         while let Ok(more) = self.changes.try_recv() {
             folders.insert(more);
