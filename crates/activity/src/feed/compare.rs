@@ -116,15 +116,20 @@ fn compare_once(
     let held = held(&mut batch, moment)?;
     if !held.is_empty() {
         let told = std::mem::take(&mut batch.told);
-        let (wait, go): (Vec<_>, Vec<_>) =
+        let (mut wait, mut go): (Vec<_>, Vec<_>) =
             told.into_iter().partition(|one| held.contains(&one.key));
-        let wait = match moment.orphans {
-            Orphans::Drop => {
-                let gone = |one: &Observation| matches!(one.seen, Seen::Gone { .. });
-                wait.into_iter().filter(gone).collect()
+        if moment.orphans == Orphans::Drop {
+            for lost in std::mem::take(&mut wait) {
+                match &lost.seen {
+                    // It went where it cannot be seen.
+                    Seen::There(there) => {
+                        let seen = Seen::Gone { trashed: false, within: None };
+                        go.push(Observation { key: there.id.clone(), seen, ..lost.clone() });
+                    }
+                    Seen::Gone { .. } | Seen::Whole => wait.push(lost),
+                }
             }
-            Orphans::Wait | Orphans::Take => wait,
-        };
+        }
         let through = Moment { finish: true, orphans: Orphans::Take, ..moment };
         let mut rest = compare(rules, known, &go, through)?;
         rest.held = wait;
