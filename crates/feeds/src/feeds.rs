@@ -27,7 +27,7 @@ use crate::writer::{Writer, Writing};
 use crate::{seal, shard};
 
 /// How often feeds that were made or stopped elsewhere are looked for.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often the log is tidied.
 const UPKEEP_EVERY: Duration = Duration::from_secs(600);
 /// How many feeds are read from the database at a time.
