@@ -3,7 +3,7 @@
 event once, numbers without gaps, the same for a reader that followed across the crashes, and a replay that gives what
 is there.
 
-    tests/e2e/activity_crashes.py [--cycles 10] [--engine sqlite] [--seed 1]
+    tests/e2e/activity_crashes.py [--cycles 5] [--engine sqlite] [--seed 1]
 
 --engine is sqlite or postgres, and may be given twice; without it both, PostgreSQL where one answers: at
 TRAMONTANE_TEST_POSTGRES, else at 127.0.0.1:5432. The local folder and the simulated services (a process of their own,
@@ -407,7 +407,7 @@ def poke(reader, name, after):
 
 def main():
     parse = argparse.ArgumentParser(description=__doc__)
-    parse.add_argument("--cycles", type=int, default=10)
+    parse.add_argument("--cycles", type=int, default=5)
     parse.add_argument("--engine", choices=("sqlite", "postgres"), action="append")
     parse.add_argument("--seed", type=int, default=1)
     asked = parse.parse_args()
