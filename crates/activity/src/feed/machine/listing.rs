@@ -10,6 +10,8 @@ use crate::snapshot::Error;
 
 /// So many may vanish at once before it is doubted.
 pub(super) const MASS: usize = 1_000;
+/// The most folders that are waited for.
+const MAX_AWAITED: usize = 100_000;
 /// The most folders that are listed again after a listing that passed them over.
 const MAX_RELIST: usize = 10_000;
 
@@ -34,6 +36,9 @@ impl Machine {
         let mut batch = self.held.take();
         batch.extend(entries);
         let first = self.first;
+        if first && !self.rules.names_by_path {
+            self.await_folders(&batch, known)?;
+        }
         // The first time there is no order to keep, so nothing waits.
         let mut plan = self.compared(&batch, last, known, now)?;
         if self.rules.names_by_path && moves_folders(&plan.writes, known)? {
@@ -46,7 +51,7 @@ impl Machine {
         }
         plan.next.phase = match at {
             Some(_) => Phase::Listing { at, cursor },
-            None if first => {
+            None if first && plan.next.awaited.is_empty() => {
                 plan.next.first = false;
                 plan.next.relist.clear();
                 Phase::Following { cursor }
@@ -55,6 +60,32 @@ impl Machine {
         };
         plan.commit = true;
         Ok(plan)
+    }
+
+    /// Notes the folders in which something is shown before they are.
+    fn await_folders(&mut self, batch: &[Observation], known: &mut dyn Known) -> Result<(), Error> {
+        for one in batch {
+            let Seen::There(there) = &one.seen else { continue };
+            let Some(folder) = there.parent.as_ref().filter(|key| **key != self.rules.root) else {
+                continue;
+            };
+            if self.awaited.len() < MAX_AWAITED && known.get(folder)?.is_none() {
+                self.awaited.insert(folder.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// What the first listing showed in folders that it never showed: they may have gone meanwhile, and what
+    /// was in them with them.
+    pub(super) fn unplaced(&self, known: &mut dyn Known) -> Result<Vec<String>, Error> {
+        let mut missing = Vec::new();
+        for folder in &self.awaited {
+            if known.get(folder)?.is_none() {
+                missing.extend(known.children(folder)?.into_iter().map(|(key, _)| key));
+            }
+        }
+        Ok(missing)
     }
 
     /// What was known and was not shown by the listing; of a folder and what is in it, the folder.
@@ -85,8 +116,7 @@ impl Machine {
         known: &mut dyn Known,
     ) -> Result<Plan, Error> {
         if missing.is_empty() {
-            self.recovering = false;
-            self.shown.clear();
+            self.settled();
             self.phase = Phase::Following { cursor };
             return Ok(self.nothing(true));
         }
@@ -102,6 +132,17 @@ impl Machine {
         }
         self.phase = Phase::Closing { cursor, missing: Some(missing), sample };
         Ok(self.nothing(false))
+    }
+
+    /// The listing is over.
+    fn settled(&mut self) {
+        if self.first {
+            self.relist.clear();
+        }
+        self.first = false;
+        self.recovering = false;
+        self.shown.clear();
+        self.awaited.clear();
     }
 
     pub(super) fn closed(
@@ -136,8 +177,7 @@ impl Machine {
         let mut plan = self.compared(&lost, true, known, now)?;
         plan.next.held = held;
         plan.next.suspicion = doubtful.then_some(Suspicion::MassDelete);
-        plan.next.recovering = false;
-        plan.next.shown.clear();
+        plan.next.settled();
         plan.next.phase = Phase::Following { cursor };
         plan.commit = true;
         Ok(plan)

@@ -181,6 +181,9 @@ pub struct Machine {
     /// Since when what is gone waits for what is unsettled.
     #[serde(default)]
     torn_since: Option<i64>,
+    /// Folders in which the first listing showed something before it showed them.
+    #[serde(default)]
+    awaited: BTreeSet<String>,
     /// How many items are known.
     items: u64,
     suspicion: Option<Suspicion>,
@@ -207,6 +210,7 @@ impl Machine {
             unsettled: BTreeMap::new(),
             settling: BTreeMap::new(),
             torn_since: None,
+            awaited: BTreeSet::new(),
             items: 0,
             suspicion: None,
             shown: Shown::default(),
@@ -405,7 +409,7 @@ impl Machine {
                 next.ended(known, now, plan)
             }
             (Phase::Closing { cursor, missing: None, .. }, Told::There(_)) => {
-                let missing = next.unshown(known)?;
+                let missing = if next.first { next.unplaced(known)? } else { next.unshown(known)? };
                 next.closing(cursor.clone(), missing, known)
             }
             (Phase::Closing { cursor, missing: Some(missing), sample }, Told::There(there)) => {
