@@ -153,6 +153,12 @@ pub trait Connector: Send + Sync {
         Ok(None)
     }
 
+    /// Whether [`Connector::watch`] tells of a file when it was closed, so that none needs to be left alone
+    /// because it may be still being written.
+    fn hears_at_once(&self) -> bool {
+        false
+    }
+
     /// The people of an organisation's account; `None` for services without.
     fn team(&self) -> Option<Arc<dyn Team>> {
         None

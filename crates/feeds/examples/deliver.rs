@@ -33,7 +33,6 @@ use tramontane_connector::{Credential, Registry};
 use tramontane_feeds::deliver::{DeliveryOptions, Endpoint, Format, PlainRender, Post};
 use tramontane_feeds::{Deliveries, Live, Log, shard};
 use tramontane_model::{Clock, SystemClock};
-use tramontane_store::feeds::{self, Feed, FeedState, Subscription};
 use tramontane_store::log::{self, Append, Commit, Committed, slice_of};
 use tramontane_store::webhooks::{self, Webhook};
 use tramontane_store::{Db, shards};
@@ -144,7 +143,7 @@ fn processor_seconds() -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
-async fn connect(directory: &Directory, db: &Db, application: &str, number: usize) -> i64 {
+async fn connect(directory: &Directory, application: &str, number: usize) -> i64 {
     let name = format!("account{number}@example.com");
     let new = NewAccount {
         service: "local".into(),
@@ -158,33 +157,7 @@ async fn connect(directory: &Directory, db: &Db, application: &str, number: usiz
         token_expiry: None,
         refresh_token_expiry: None,
     };
-    let account = directory.import(application, new).await.unwrap().opened.id().number();
-    if feeds::subscriptions(db, account).await.unwrap().is_empty() {
-        let feed = Feed {
-            account,
-            shard: shard::of(account),
-            state: FeedState::Following,
-            reason: None,
-            schedule: None,
-            synced: None,
-            created: 1,
-            modified: 1,
-        };
-        let subscription = Subscription {
-            id: format!("sub_{account}"),
-            account,
-            feed: account,
-            is_default: true,
-            active: true,
-            settings: serde_json::json!({}),
-            head: 0,
-            created: 1,
-            modified: 1,
-            deleted: None,
-        };
-        feeds::subscribe(db, &feed, &subscription).await.unwrap();
-    }
-    account
+    directory.import(application, new).await.unwrap().opened.id().number()
 }
 
 #[tokio::main]
@@ -213,7 +186,7 @@ async fn main() {
     }
     let mut ids = Vec::new();
     for number in 0..accounts {
-        ids.push(connect(&directory, &db, &application, number).await);
+        ids.push(connect(&directory, &application, number).await);
     }
 
     let received = Arc::new(Received::default());

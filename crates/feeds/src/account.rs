@@ -1,12 +1,13 @@
 //! One account that is followed: its collections, and one poll of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tramontane_accounts::Directory;
 use tramontane_activity::feed::{Ask, Phase, Told};
+use tramontane_connector::changes::Heard;
 use tramontane_connector::push::Reach;
 use tramontane_connector::{Connector, Cx, Lent, Registry};
 use tramontane_model::AccountId;
@@ -78,8 +79,15 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
-    pub(crate) fn new(id: AccountId, lending: Lending, synced: i64) -> Self {
-        Self { id, lending, collections: None, look: true, synced, channels: Channels::default() }
+    pub(crate) fn new(id: AccountId, lending: Lending) -> Self {
+        Self {
+            id,
+            lending,
+            collections: None,
+            look: true,
+            synced: 0,
+            channels: Channels::default(),
+        }
     }
 
     /// Forgets what is in memory: it may not be what was committed.
@@ -93,14 +101,14 @@ impl Followed {
         self.channels.repair = true;
     }
 
-    /// Reads what changed since the last poll and writes it. `folders` are those that something was heard of;
-    /// `schedule` is kept with whatever is written.
+    /// Reads what changed since the last poll and writes it. `heard`: where to look, for services without a
+    /// cursor. `schedule` is kept with whatever is written.
     ///
     /// # Errors
     /// The service's, the database's, [`Error::Lost`]. After an error, [`Followed::forget`].
     pub(crate) async fn poll(
         &mut self,
-        folders: BTreeSet<String>,
+        heard: Option<Heard>,
         schedule: Option<Vec<u8>>,
     ) -> Result<Polled> {
         let opened = self.lending.directory.open(self.id).await?.ok_or(Error::Lost)?;
@@ -116,7 +124,7 @@ impl Followed {
         let ids: Vec<String> =
             self.collections.iter().flatten().map(|(id, _)| id.clone()).collect();
         for id in ids {
-            self.advance(&id, &cx, &folders, schedule.as_ref(), &mut polled).await?;
+            self.advance(&id, &cx, heard.as_ref(), schedule.as_ref(), &mut polled).await?;
         }
         let mut all = self.collections.iter().flatten();
         polled.unsettled = all.any(|(_, one)| one.kept.machine.is_unsettled());
@@ -175,6 +183,10 @@ impl Followed {
         let mut before = self.collections.take().unwrap_or_default();
         let mut rows: BTreeMap<String, feeds::Collection> = BTreeMap::new();
         if before.is_empty() {
+            if self.synced == 0 {
+                let feed = feeds::find(&self.lending.db, self.id.number()).await?;
+                self.synced = feed.and_then(|feed| feed.synced).unwrap_or(0);
+            }
             let stored = feeds::collections(&self.lending.db, self.id.number()).await?;
             rows.extend(stored.into_iter().map(|row| (row.id.clone(), row)));
         }
@@ -207,7 +219,7 @@ impl Followed {
         &mut self,
         id: &str,
         cx: &Cx,
-        folders: &BTreeSet<String>,
+        heard: Option<&Heard>,
         schedule: Option<&Vec<u8>>,
         polled: &mut Polled,
     ) -> Result<()> {
@@ -215,7 +227,7 @@ impl Followed {
         let Some(one) = self.collections.as_mut().and_then(|all| all.get_mut(id)) else {
             return Ok(());
         };
-        one.begin(folders);
+        one.begin(heard);
         let begun = Instant::now();
         let deep = matches!(one.kept.machine.phase(), Phase::Sweeping { deep: true, .. });
         for _ in 0..MAX_STEPS {
@@ -268,16 +280,20 @@ impl Followed {
 
 impl One {
     /// Decides what a poll of a service without a cursor looks at.
-    fn begin(&mut self, folders: &BTreeSet<String>) {
+    fn begin(&mut self, heard: Option<&Heard>) {
         if *self.kept.machine.phase() != Phase::Resting {
             return;
         }
         let due = self.swept.is_none_or(|(ended, took)| {
             ended.elapsed() >= (took * SHARE).clamp(SWEEP_EVERY, SWEEP_WITHIN)
         });
-        let mut visit: Vec<String> = folders.iter().cloned().collect();
+        let (mut visit, everything) = match heard {
+            Some(Heard::Folders(folders)) => (folders.clone(), false),
+            Some(Heard::Everything) => (Vec::new(), true),
+            None => (Vec::new(), false),
+        };
         // What happened before this process listened was heard by nobody.
-        if self.swept.is_none() || (due && visit.is_empty()) {
+        if self.swept.is_none() || everything || (due && visit.is_empty()) {
             self.kept.machine.sweep();
             return;
         }

@@ -9,9 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tramontane_accounts::{Directory, Opened};
-use tramontane_activity::schedule::{
-    Budget, BudgetId, Class, Health, Outcome, Poll, Push, Schedule, Spec,
-};
+use tramontane_activity::schedule::{Budget, BudgetId, Class, Outcome, Poll, Push, Schedule, Spec};
 use tramontane_connector::changes::Heard;
 use tramontane_connector::{Connector, Kind, Lent, Registry, Retry};
 use tramontane_model::{AccountId, Clock};
@@ -30,6 +28,10 @@ use crate::{seal, shard};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often the log is tidied.
 const UPKEEP_EVERY: Duration = Duration::from_secs(600);
+/// How far a look goes back behind the one before, in microseconds.
+const OVERLAP: i64 = 10_000_000;
+/// So many folders are remembered for an account; beyond, everything is looked at.
+const MAX_HEARD: usize = 10_000;
 /// How many feeds are read from the database at a time.
 const PAGE: i64 = 1_000;
 /// The most accounts on this machine that are listened to.
@@ -116,9 +118,8 @@ struct State {
     /// Which budgets a refusal of an account is about.
     throttles: BTreeMap<i64, BudgetId>,
     warm: BTreeMap<i64, Arc<tokio::sync::Mutex<Followed>>>,
-    /// Folders that something was heard of.
-    heard: BTreeMap<i64, BTreeSet<String>>,
-    troubles: BTreeMap<i64, String>,
+    /// What was heard of since the last poll.
+    heard: BTreeMap<i64, Heard>,
     /// Nudges of accounts that are not followed here, or not yet.
     early: BTreeSet<i64>,
     /// Accounts that are looked at when what was written there has settled.
@@ -159,7 +160,6 @@ impl Feeds {
             throttles: BTreeMap::new(),
             warm: BTreeMap::new(),
             heard: BTreeMap::new(),
-            troubles: BTreeMap::new(),
             early: BTreeSet::new(),
             settling: BTreeSet::new(),
             repairs: BTreeSet::new(),
@@ -225,23 +225,7 @@ impl Feeds {
 
     /// Whether what changed at a service must settle before it can be told.
     fn settles(&self, service: &str) -> bool {
-        let connector = self.0.lending.registry.get(service);
-        service != "local" && connector.is_some_and(|one| one.changes().is_none())
-    }
-
-    /// Something changed in a folder of an account whose service has no cursor. `folder` is its path, without
-    /// a slash at the end; empty for the root.
-    pub fn nudge_folder(&self, account: AccountId, folder: &str) {
-        self.state().heard.entry(account.number()).or_default().insert(folder.to_owned());
-        self.nudge(account);
-    }
-
-    /// How the polling of an account stands; `None` when it is not followed by this process.
-    #[must_use]
-    pub fn health(&self, account: AccountId) -> Option<(Health, Option<String>)> {
-        let state = self.state();
-        let health = state.schedule.health(key(account.number()))?;
-        Some((health, state.troubles.get(&account.number()).cloned()))
+        self.connector(service).is_some_and(|one| !one.hears_at_once() && one.changes().is_none())
     }
 
     pub(crate) fn db(&self) -> &Db {
@@ -365,7 +349,7 @@ impl Feeds {
             *looked = now;
         }
         // Rows are stamped before they are committed: those of the last seconds are looked at again.
-        let since = *looked - 10_000_000;
+        let since = *looked - OVERLAP;
         let rows = feeds::changed_since(&self.0.db, since, PAGE).await?;
         for row in rows.iter().filter(|row| owned.contains_key(&shard::of(row.account))) {
             let is_new = self.state().schedule.health(key(row.account)).is_none();
@@ -373,7 +357,10 @@ impl Feeds {
                 self.add(row, true).await?;
             }
         }
-        *looked = now;
+        // There may be more than one page holds: the next look goes on where this one ended. No more rows than
+        // half a page are stamped with one moment, so it gets on.
+        let full = rows.len() == usize::try_from(PAGE).unwrap_or(usize::MAX);
+        *looked = rows.last().filter(|_| full).map_or(now, |row| row.modified + OVERLAP);
         Ok(())
     }
 
@@ -429,7 +416,7 @@ impl Feeds {
 
     /// Begins to hear of changes in an account that is on this machine.
     fn watch(&self, opened: &Opened) {
-        let Some(connector) = self.0.lending.registry.get(&opened.account.service) else { return };
+        let Some(connector) = self.connector(&opened.account.service) else { return };
         let id = opened.account.id;
         if self.state().watches.len() >= MAX_WATCHES {
             return;
@@ -445,15 +432,8 @@ impl Feeds {
         let feeds = self.clone();
         let task = tokio::spawn(async move {
             while let Some(heard) = watch.next().await {
-                match heard {
-                    Heard::Folders(folders) => {
-                        let mut state = feeds.state();
-                        state.heard.entry(id.number()).or_default().extend(folders);
-                        drop(state);
-                        feeds.nudge(id);
-                    }
-                    Heard::Everything => feeds.nudge(id),
-                }
+                feeds.state().hear(id.number(), heard);
+                feeds.nudge(id);
             }
             feeds.state().schedule.set_push(key(id.number()), feeds.now(), Push::Off);
         });
@@ -475,22 +455,22 @@ impl Feeds {
 
     async fn poll(&self, poll: Poll) {
         let Some(id) = i64::try_from(poll.feed).ok().and_then(AccountId::new) else { return };
-        let (account, folders, schedule) = {
+        let (account, heard, schedule) = {
             let mut state = self.state();
             let state = &mut *state;
-            let folders = state.heard.remove(&id.number()).unwrap_or_default();
+            let heard = state.heard.remove(&id.number());
             let schedule = state.schedule.encode(poll.feed).map(|bytes| bytes.to_vec());
             let lending = &self.0.lending;
             let account = state.warm.entry(id.number()).or_insert_with(|| {
-                Arc::new(tokio::sync::Mutex::new(Followed::new(id, lending.clone(), 0)))
+                Arc::new(tokio::sync::Mutex::new(Followed::new(id, lending.clone())))
             });
-            (Arc::clone(account), folders, schedule)
+            (Arc::clone(account), heard, schedule)
         };
         let mut followed = account.lock().await;
         if self.state().repairs.remove(&id.number()) {
             followed.repair();
         }
-        let outcome = followed.poll(folders, schedule).await;
+        let outcome = followed.poll(heard, schedule).await;
         if outcome.is_err() {
             followed.forget();
         }
@@ -508,7 +488,6 @@ impl Feeds {
         let state = &mut *state;
         match outcome {
             Ok(polled) => {
-                state.troubles.remove(&id.number());
                 let done = Outcome::Done {
                     changes: if polled.first { 0 } else { polled.events },
                     times: &polled.times,
@@ -523,7 +502,6 @@ impl Feeds {
             }
             Err(error) => {
                 tracing::debug!(account = id.number(), %error, "a poll failed");
-                state.troubles.insert(id.number(), error.to_string());
                 let throttled = match &error {
                     Error::Service(error) if error.kind == Kind::RateLimited => Some(error.retry),
                     _ => None,
@@ -597,12 +575,23 @@ impl State {
         budget
     }
 
+    /// Notes where to look in an account.
+    fn hear(&mut self, account: i64, heard: Heard) {
+        let known = self.heard.entry(account).or_insert_with(|| Heard::Folders(Vec::new()));
+        match (known, heard) {
+            (Heard::Everything, _) => {}
+            (Heard::Folders(known), Heard::Folders(more)) if known.len() < MAX_HEARD => {
+                known.extend(more);
+            }
+            (known, _) => *known = Heard::Everything,
+        }
+    }
+
     fn leave(&mut self, account: i64) {
         self.schedule.remove(key(account));
         self.throttles.remove(&account);
         self.warm.remove(&account);
         self.heard.remove(&account);
-        self.troubles.remove(&account);
         self.watches.remove(&account);
     }
 }

@@ -58,8 +58,7 @@ impl Source {
             }
             None => {
                 let stable_ids = storage.abilities(&cx.account).semantics.stable_ids;
-                // A local folder tells at once when a file is closed: nothing to wait for.
-                let settle = if connector.descriptor().name == "local" { 0 } else { SETTLE };
+                let settle = if connector.hears_at_once() { 0 } else { SETTLE };
                 Rules {
                     sweeps: true,
                     settle,

@@ -77,6 +77,10 @@ impl Connector for Local {
         Some(self.storage.clone())
     }
 
+    fn hears_at_once(&self) -> bool {
+        true
+    }
+
     fn watch(&self, account: &Account) -> Result<Option<Box<dyn Watch>>> {
         let root = account.required_setting("root")?;
         Ok(Some(Box::new(watch::FolderWatch::begin(root)?)))

@@ -2,11 +2,11 @@
 
 use std::future::Future;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tramontane_activity::segment::{Group, encode};
 use tramontane_activity::{Action, Category, Event, Object};
 use tramontane_feeds::{Live, Log};
-use tramontane_store::feeds::{self, Feed, FeedState, Subscription};
+use tramontane_store::feeds::{self, Feed, Subscription};
 use tramontane_store::log::{self, Append, Commit, Committed};
 use tramontane_store::scratch::{self, Scratch};
 use tramontane_store::{Db, shards};
@@ -40,28 +40,8 @@ pub(crate) async fn on_each_engine<F: Future<Output = House>>(test: impl Fn(Hous
 
 impl House {
     async fn follow(&self, account: i64) {
-        let feed = Feed {
-            account,
-            shard: 0,
-            state: FeedState::Following,
-            reason: None,
-            schedule: None,
-            synced: None,
-            created: 1,
-            modified: 1,
-        };
-        let subscription = Subscription {
-            id: format!("sub_{account}"),
-            account,
-            feed: account,
-            is_default: true,
-            active: true,
-            settings: json!({}),
-            head: 0,
-            created: 1,
-            modified: 1,
-            deleted: None,
-        };
+        let feed = Feed { shard: 0, ..Feed::new(account, 1) };
+        let subscription = Subscription::first(format!("sub_{account}"), account, 1);
         assert!(feeds::subscribe(&self.db, &feed, &subscription).await.unwrap());
     }
 

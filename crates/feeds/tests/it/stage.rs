@@ -20,7 +20,6 @@ use tramontane_feeds::deliver::{DeliveryOptions, Endpoint, Format, PlainRender, 
 use tramontane_feeds::{Deliveries, Live, Log, Owned, shard};
 use tramontane_model::Timestamp;
 use tramontane_model::time::ManualClock;
-use tramontane_store::feeds::{self, Feed, FeedState, Subscription};
 use tramontane_store::log::{self, Append, Commit, Committed, slice_of};
 use tramontane_store::scratch::{self, Scratch};
 use tramontane_store::webhooks::{self, Webhook};
@@ -231,31 +230,6 @@ impl Stage {
         };
         let made = self.directory.import(&self.application, new).await.unwrap();
         let account = made.opened.id().number();
-        let feed = Feed {
-            account,
-            shard: shard::of(account),
-            state: FeedState::Following,
-            reason: None,
-            schedule: None,
-            synced: None,
-            created: 1,
-            modified: 1,
-        };
-        let subscription = Subscription {
-            id: format!("sub_{account}"),
-            account,
-            feed: account,
-            is_default: true,
-            active: true,
-            settings: serde_json::json!({}),
-            head: 0,
-            created: 1,
-            modified: 1,
-            deleted: None,
-        };
-        if feeds::subscriptions(&self.db, account).await.unwrap().is_empty() {
-            assert!(feeds::subscribe(&self.db, &feed, &subscription).await.unwrap());
-        }
         self.accounts.push(account);
     }
 

@@ -1,7 +1,6 @@
 //! The activity log: fenced appends, reading by feed and by position, sealing, slices.
 
-use serde_json::json;
-use tramontane_store::feeds::{self, Collection, Feed, FeedState, Subscription};
+use tramontane_store::feeds::{self, Collection, Feed, Subscription};
 use tramontane_store::log::{self, Append, CollectionWrite, Commit, Committed, Piece, Place};
 use tramontane_store::scratch::on_each_engine;
 use tramontane_store::{Db, shards};
@@ -9,28 +8,8 @@ use tramontane_store::{Db, shards};
 use crate::rows;
 
 async fn follow(db: &Db, account: i64) {
-    let feed = Feed {
-        account,
-        shard: 0,
-        state: FeedState::Following,
-        reason: None,
-        schedule: None,
-        synced: None,
-        created: 1,
-        modified: 1,
-    };
-    let subscription = Subscription {
-        id: format!("sub_{account}"),
-        account,
-        feed: account,
-        is_default: true,
-        active: true,
-        settings: json!({}),
-        head: 0,
-        created: 1,
-        modified: 1,
-        deleted: None,
-    };
+    let feed = Feed { shard: 0, ..Feed::new(account, 1) };
+    let subscription = Subscription::first(format!("sub_{account}"), account, 1);
     assert!(feeds::subscribe(db, &feed, &subscription).await.unwrap());
 }
 

@@ -13,12 +13,11 @@
 mod listing;
 mod sweeping;
 
-use sweeping::sampled;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use self::sweeping::sampled;
 use crate::event::Event;
 use crate::feed::compare::{Moment, Orphans, Rules, compare};
 use crate::feed::item::{Item, ItemKind};
