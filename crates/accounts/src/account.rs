@@ -323,10 +323,15 @@ impl Directory {
             let credential = change.credential.as_ref().map(|credential| {
                 self.seal_credential(id.number(), credential, before.credential_version)
             });
+            let said = Some(match (before.row.active, row.active) {
+                (true, false) => "account.disabled",
+                _ => "account.updated",
+            });
+            let db = &self.0.db;
             let written = match credential.transpose()? {
-                Some(sealed) => accounts::update_with_credential(&self.0.db, &row, &sealed).await,
+                Some(sealed) => accounts::update_with_credential(db, &row, &sealed, said).await,
                 None if row == before.row => return Ok(Arc::new(before)),
-                None => accounts::update(&self.0.db, &row).await,
+                None => accounts::update(db, &row, said).await,
             };
             match written {
                 Ok(true) => {
@@ -449,7 +454,15 @@ impl Directory {
             return Ok(());
         }
         let (id, revision, now) = (row.id, row.revision, self.now());
-        accounts::set_credential_state(&self.0.db, id, revision, state, reason, now).await?;
+        let said = match (row.credential_state, state) {
+            (before, CredentialState::Dead) if before != CredentialState::Dead => {
+                Some("account.needs_reconnect")
+            }
+            (CredentialState::Dead, CredentialState::Ok) => Some("account.updated"),
+            _ => None,
+        };
+        let db = &self.0.db;
+        accounts::set_credential_state(db, id, revision, state, reason, now, said).await?;
         self.0.account_by_id.forget(&id);
         Ok(())
     }

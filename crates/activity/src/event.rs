@@ -62,6 +62,8 @@ pub enum Category {
     Storage,
     /// The account itself.
     Account,
+    /// A task of the account.
+    Task,
 }
 
 impl Category {
@@ -71,6 +73,7 @@ impl Category {
         match self {
             Self::Storage => "storage",
             Self::Account => "account",
+            Self::Task => "task",
         }
     }
 }
@@ -177,8 +180,9 @@ impl Event {
             Category::Storage => {
                 format!("storage.{}.{}", self.object.kind, self.action.past())
             }
-            Category::Account => {
-                format!("account.{}", self.subtype.as_deref().unwrap_or("updated"))
+            Category::Account | Category::Task => {
+                let word = self.subtype.as_deref().unwrap_or("updated");
+                format!("{}.{word}", self.category.as_str())
             }
         }
     }

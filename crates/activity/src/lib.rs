@@ -10,7 +10,7 @@
     expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")
 )]
 
-pub mod account;
+pub mod announced;
 pub mod delivery;
 pub mod event;
 pub mod feed;
@@ -20,5 +20,5 @@ pub mod schedule;
 pub mod segment;
 pub mod snapshot;
 
-pub use account::AccountChange;
+pub use announced::Announced;
 pub use event::{Action, Actor, Before, Category, Event, Object};

@@ -54,6 +54,7 @@ pub mod v1;
 mod writes;
 
 pub use connect::untranslated_field;
+pub use events::WebhookView;
 pub use front::Front;
 pub use limits::ApiLimits;
 pub use problem::{Answer, Problem};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -95,6 +95,23 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
+/// An [`App`] that this does not keep alive.
+#[derive(Clone)]
+pub(crate) struct WeakApp(Weak<Inner>);
+
+impl fmt::Debug for WeakApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakApp")
+    }
+}
+
+impl WeakApp {
+    /// The app, while there is one.
+    pub(crate) fn upgrade(&self) -> Option<App> {
+        self.0.upgrade().map(App)
+    }
+}
+
 struct Inner {
     parts: Parts,
     storages: HashMap<&'static str, Arc<Filled>>,
@@ -148,6 +165,11 @@ impl App {
             draining,
             written: OnceLock::new(),
         }))
+    }
+
+    /// The app, without keeping it alive.
+    pub(crate) fn downgrade(&self) -> WeakApp {
+        WeakApp(Arc::downgrade(&self.0))
     }
 
     /// Whether this member of an organisation was there a short while ago.

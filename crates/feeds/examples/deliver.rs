@@ -30,8 +30,8 @@ use tramontane_activity::segment::{Group, encode};
 use tramontane_activity::{Action, Category, Event, Object};
 use tramontane_connector::http::{Request, Response};
 use tramontane_connector::{Credential, Registry};
-use tramontane_feeds::deliver::{DeliveryOptions, Endpoint, Format, PlainRender, Post};
-use tramontane_feeds::{Deliveries, Live, Log, shard};
+use tramontane_feeds::deliver::{DeliveryOptions, Endpoint, Format, Owner, Post, Render};
+use tramontane_feeds::{Deliveries, Live, Log, Numbered, shard};
 use tramontane_model::{Clock, SystemClock};
 use tramontane_store::log::{self, Append, Commit, Committed, slice_of};
 use tramontane_store::webhooks::{self, Webhook};
@@ -41,6 +41,26 @@ use tramontane_wire::{Guard, SystemLookup, Wire, WireConfig};
 
 /// Events of one commit.
 const COMMIT: usize = 250;
+
+/// Shows events about as long as the API does.
+struct Shown;
+
+#[async_trait]
+impl Render for Shown {
+    async fn event(&self, owner: &Owner, of: &Numbered) -> tramontane_feeds::Result<Option<String>> {
+        let (id, event) = (format!("evt_{}_{}", of.feed, of.sequence), &of.event);
+        let shown = serde_json::json!({
+            "id": id, "type": event.action.as_str(), "api": "events",
+            "href": format!("https://tramontane.example.com/v1/accounts/{}/events/{id}", owner.account),
+            "account": owner.account, "application": &*owner.application, "action": "+",
+            "modified": null, "ip": null, "user_id": null, "event_category": event.category.as_str(),
+            "event_type": event.action.as_str(), "event_subtype": null,
+            "metadata": {"id": event.object.id, "type": event.object.kind, "name": event.object.name},
+            "sequence": of.sequence, "detected": event.detected_at().to_string(),
+        });
+        Ok(Some(shown.to_string()))
+    }
+}
 
 struct Out(Wire);
 
@@ -220,10 +240,10 @@ async fn main() {
         directory,
         log.clone(),
         Arc::new(Out(wire)),
-        Arc::new(PlainRender { base: "https://tramontane.example.com".into() }),
         Arc::new(SystemEntropy),
         DeliveryOptions::default(),
     );
+    deliveries.show_with(Arc::new(Shown));
     let (_held, owned) = watch::channel(Arc::new(epochs.clone()));
     let stop = CancellationToken::new();
     let (running, told) = (deliveries.clone(), stop.clone());

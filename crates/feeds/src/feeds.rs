@@ -17,6 +17,7 @@ use tramontane_store::feeds::{self, Feed, FeedState};
 use tramontane_store::{Db, log};
 
 use crate::account::{Followed, Lending, Polled};
+use crate::announcing::Announcing;
 use crate::error::{Error, Result};
 use crate::live::Live;
 use crate::owner::{Owned, Owner};
@@ -265,6 +266,10 @@ impl Feeds {
             let (feeds, stop) = (self.clone(), stop.clone());
             tokio::spawn(async move { feeds.keep_up(stop).await })
         };
+        let announcing = {
+            let (feeds, stop) = (self.clone(), stop.clone());
+            tokio::spawn(async move { feeds.announce(stop).await })
+        };
         let mut polls = JoinSet::new();
         let mut owned = self.0.owned.clone();
         let (mut seen, mut looked) = (Owned::default(), 0);
@@ -298,10 +303,21 @@ impl Feeds {
             tracing::warn!("polls were still under way; what they had not written is read again");
         }
         polls.shutdown().await;
+        let _ = announcing.await;
         release.cancel();
         let _ = owner.await;
         let _ = upkeep.await;
         writer.abort();
+    }
+
+    async fn announce(&self, stop: CancellationToken) {
+        let announcing = Announcing {
+            db: &self.0.db,
+            clock: self.0.clock.as_ref(),
+            writing: &self.0.lending.writing,
+            owned: self.0.owned.clone(),
+        };
+        announcing.run(stop).await;
     }
 
     fn wait(&self) -> Duration {

@@ -6,6 +6,7 @@
 //! storage and the services.
 
 mod account;
+mod announcing;
 mod collection;
 pub mod deliver;
 pub mod elsewhere;

@@ -80,11 +80,12 @@ impl Log {
         Ok(following::shard_extents(&self.db).await?)
     }
 
-    /// Which of these accounts are an application's, switched on and there.
+    /// Which of these accounts are an application's, also those that were switched off or deleted, with their
+    /// services.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn owned(&self, application: &str, accounts: &[i64]) -> Result<Vec<i64>> {
+    pub async fn owned(&self, application: &str, accounts: &[i64]) -> Result<Vec<(i64, String)>> {
         Ok(following::of_application(&self.db, application, accounts).await?)
     }
 

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tramontane_activity::Event;
 use tramontane_activity::segment::{Group, encode};
 use tramontane_model::Clock;
+use tramontane_store::announcements::Announcement;
 use tramontane_store::log::{self, Append, CollectionWrite, Commit, Committed, FeedWrite};
 use tramontane_store::{Db, feeds};
 
@@ -33,6 +34,8 @@ pub(crate) struct Job {
     pub(crate) collections: Vec<CollectionWrite>,
     pub(crate) gone: Vec<String>,
     pub(crate) schedule: Option<Vec<u8>>,
+    /// Announcements that the events are of.
+    pub(crate) taken: Vec<Announcement>,
     done: oneshot::Sender<Result<()>>,
 }
 
@@ -54,7 +57,28 @@ impl Writing {
         schedule: Option<Vec<u8>>,
     ) -> Result<()> {
         let (done, answer) = oneshot::channel();
-        let job = Job { account, events, collections, gone, schedule, done };
+        let taken = Vec::new();
+        let job = Job { account, events, collections, gone, schedule, taken, done };
+        self.send(job, answer).await
+    }
+
+    /// Writes what was announced, and waits until it is durable.
+    ///
+    /// # Errors
+    /// As [`Writing::write`]; [`Error::Lost`] also when it was taken before.
+    pub(crate) async fn announce(
+        &self,
+        account: i64,
+        events: Vec<Event>,
+        taken: Vec<Announcement>,
+    ) -> Result<()> {
+        let (done, answer) = oneshot::channel();
+        let (collections, gone) = (Vec::new(), Vec::new());
+        let job = Job { account, events, collections, gone, schedule: None, taken, done };
+        self.send(job, answer).await
+    }
+
+    async fn send(&self, job: Job, answer: oneshot::Receiver<Result<()>>) -> Result<()> {
         self.0.send(job).await.map_err(|_| Error::Lost)?;
         answer.await.map_err(|_| Error::Lost)?
     }
@@ -218,11 +242,14 @@ impl Writer {
             }
             commit.collections.extend(job.collections.iter().cloned());
             commit.gone.extend(job.gone.iter().map(|id| (job.account, id.clone())));
-            commit.feeds.push(FeedWrite {
-                account: job.account,
-                schedule: job.schedule.clone(),
-                synced: now,
-            });
+            if job.taken.is_empty() {
+                commit.feeds.push(FeedWrite {
+                    account: job.account,
+                    schedule: job.schedule.clone(),
+                    synced: now,
+                });
+            }
+            commit.taken.extend(job.taken.iter().cloned());
         }
         let commits: Vec<Commit> = commits.into_values().collect();
         let outcomes = log::commit_all(&self.db, &commits).await?;

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 /// The most rules that are kept at once.
 const MAX_RULES: usize = 1_000;
+/// The most content of a refused request that is read, in bytes.
+const MAX_DRAINED: usize = 64 << 20;
 
 /// How a request is spoilt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +165,9 @@ pub(crate) async fn spoil(State(spoil): State<Spoil>, request: Request, next: Ne
     tracing::debug!(service = spoil.service, path, ?fault, "spoilt");
     match fault {
         Fault::Status { status, retry_after, body } => {
+            // Read to its end: a connection that is closed over unread content may be reset before the client has
+            // read the answer, and the client then takes it for a lost one.
+            drain(request).await;
             let body = body.unwrap_or_else(|| "{}".into());
             let mut answer = Response::new(axum::body::Body::from(body));
             *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -191,6 +196,17 @@ pub(crate) async fn spoil(State(spoil): State<Spoil>, request: Request, next: Ne
             let mut answer = Response::from_parts(parts, axum::body::Body::from("<garbled"));
             answer.headers_mut().remove(header::CONTENT_LENGTH);
             answer
+        }
+    }
+}
+
+async fn drain(request: Request) {
+    let mut pieces = request.into_body().into_data_stream();
+    let mut left = MAX_DRAINED;
+    while let Some(Ok(piece)) = pieces.next().await {
+        match left.checked_sub(piece.len()) {
+            Some(rest) => left = rest,
+            None => return,
         }
     }
 }

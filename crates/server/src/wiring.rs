@@ -11,10 +11,10 @@ use secrecy::ExposeSecret as _;
 use tramontane_accounts::upstream::{BackChannel, GrantOptions, Grants, OperatorClients};
 use tramontane_accounts::{Directory, Keys, Masters, Options};
 use tramontane_api::limits::Rate;
-use tramontane_api::{ApiLimits, App, Fetch, Parts, Site, Written};
+use tramontane_api::{ApiLimits, App, Fetch, Parts, Site, WebhookView, Written};
 use tramontane_connector::http::{Request, Response};
 use tramontane_connector::{Bases, Lent, Registry};
-use tramontane_feeds::deliver::{DeliveryOptions, PlainRender, Post};
+use tramontane_feeds::deliver::{DeliveryOptions, Post};
 use tramontane_feeds::{Deliveries, Feeds, Live, Log, Pushing};
 use tramontane_fill::{Ceilings, Spool};
 use tramontane_model::{AccountId, Clock, SystemClock};
@@ -256,7 +256,6 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
         house.directory.clone(),
         log.clone(),
         Arc::new(Fetching(Arc::clone(&house.wire))),
-        Arc::new(PlainRender { base }),
         Arc::clone(&entropy),
         DeliveryOptions::default(),
     );
@@ -276,6 +275,7 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
         site,
         limits,
     });
+    deliveries.show_with(Arc::new(WebhookView::new(&app, base)));
     let feeds = feeds(house, &app);
     app.tell_of_writes(Arc::new(Nudging(feeds.clone())));
     Ok(Built { app, tasks, feeds, deliveries })

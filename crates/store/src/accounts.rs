@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::announcements::{self, Announcement};
 use crate::credentials::Credential;
 use crate::db::{Db, Tx};
 use crate::error::Result;
@@ -225,14 +226,15 @@ pub async fn count(db: &Db, application: &str, filter: &Filter) -> Result<i64> {
 
 /// Writes every changeable column, when `row.revision` is still the stored one, and counts it up.
 /// `Taken` when the new identity is connected already.
-pub async fn update(db: &Db, row: &Account) -> Result<bool> {
+/// `said`: what it is announced as.
+pub async fn update(db: &Db, row: &Account, said: Option<&str>) -> Result<bool> {
     let mut tx = db.begin().await?;
-    let done = update_in(&mut tx, row).await?;
+    let done = update_in(&mut tx, row, said).await?;
     tx.commit().await?;
     Ok(done)
 }
 
-async fn update_in(tx: &mut Tx, row: &Account) -> Result<bool> {
+async fn update_in(tx: &mut Tx, row: &Account, said: Option<&str>) -> Result<bool> {
     let done = statement(
         "UPDATE accounts SET identity = $3, display = $4, active = $5, settings = $6, \
          custom_properties = $7, scope = $8, credential_state = $9, credential_reason = $10, \
@@ -257,19 +259,25 @@ async fn update_in(tx: &mut Tx, row: &Account) -> Result<bool> {
     .bind(row.revision)
     .execute(&mut **tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    let done = done.rows_affected() == 1;
+    if let Some(kind) = said.filter(|_| done) {
+        let said = Announcement::of_account(row.id, kind, &row.display, row.modified);
+        announcements::announce_in(tx, &said).await?;
+    }
+    Ok(done)
 }
 
 /// Writes the account and its credential in one step; `false`, and nothing written, when the
 /// account's revision or the credential's version (`credential.version` is the one that was read) is
-/// not the stored one any more.
+/// not the stored one any more. `said`: what it is announced as.
 pub async fn update_with_credential(
     db: &Db,
     row: &Account,
     credential: &Credential,
+    said: Option<&str>,
 ) -> Result<bool> {
     let mut tx = db.begin().await?;
-    let both = update_in(&mut tx, row).await?
+    let both = update_in(&mut tx, row, said).await?
         && crate::credentials::replace_in(&mut tx, credential).await?;
     if both {
         tx.commit().await?;
@@ -280,6 +288,7 @@ pub async fn update_with_credential(
 /// Notes that the credential works, fails or is dead, unless settings or credential were changed
 /// since `revision`. `since` moves only when the state does. Counts no revision: connections made with
 /// the same credential stay good. A dead credential is not called failing again.
+/// `said`: what it is announced as.
 pub async fn set_credential_state(
     db: &Db,
     id: i64,
@@ -287,7 +296,9 @@ pub async fn set_credential_state(
     state: CredentialState,
     reason: Option<&str>,
     now: i64,
+    said: Option<&str>,
 ) -> Result<bool> {
+    let mut tx = db.begin().await?;
     let done = statement(
         "UPDATE accounts SET credential_state = $3, credential_reason = $4, \
          credential_since = $5, modified = $5 WHERE id = $1 AND revision = $2 AND deleted IS NULL \
@@ -299,9 +310,25 @@ pub async fn set_credential_state(
     .bind(state.as_str())
     .bind(reason)
     .bind(now)
-    .execute(db.writer())
+    .execute(&mut *tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    let done = done.rows_affected() == 1;
+    if let Some(kind) = said.filter(|_| done) {
+        announce_in(&mut tx, id, kind, now).await?;
+    }
+    tx.commit().await?;
+    Ok(done)
+}
+
+/// Announces something of an account under the name that people know it by.
+pub(crate) async fn announce_in(tx: &mut Tx, id: i64, kind: &str, now: i64) -> Result<()> {
+    let named: Option<(String,)> = sqlx::query_as("SELECT display FROM accounts WHERE id = $1")
+        .bind(id)
+        .fetch_optional(&mut **tx)
+        .await?;
+    let name = named.map(|(name,)| name).unwrap_or_default();
+    let said = Announcement::of_account(id, kind, &name, now);
+    announcements::announce_in(tx, &said).await
 }
 
 /// Ends an application's account with its credential, tokens, links, sessions, tasks, locations and
@@ -319,6 +346,13 @@ pub(crate) async fn delete_in(
     id: i64,
     now: i64,
 ) -> Result<Option<Remains>> {
+    let named: Option<(String,)> = sqlx::query_as(
+        "SELECT display FROM accounts WHERE application = $1 AND id = $2 AND deleted IS NULL",
+    )
+    .bind(application)
+    .bind(id)
+    .fetch_optional(&mut **tx)
+    .await?;
     let hidden = statement(
         "UPDATE accounts SET deleted = $3, modified = $3, active = 0, settings = '{}', \
          custom_properties = '{}', display = '' \
@@ -332,6 +366,9 @@ pub(crate) async fn delete_in(
     if hidden.rows_affected() == 0 {
         return Ok(None);
     }
+    let name = named.map(|(name,)| name).unwrap_or_default();
+    let said = Announcement::of_account(id, "account.deleted", &name, now);
+    announcements::announce_in(tx, &said).await?;
     let tokens: Vec<(String,)> =
         sqlx::query_as("DELETE FROM account_tokens WHERE account = $1 RETURNING hash")
             .bind(id)

@@ -58,6 +58,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "activity", include_str!("../migrations/0004_activity.sql")),
     (5, "links", include_str!("../migrations/0005_links.sql")),
     (6, "deliveries", include_str!("../migrations/0006_deliveries.sql")),
+    (7, "announcements", include_str!("../migrations/0007_announcements.sql")),
 ];
 
 impl Db {

@@ -2,6 +2,7 @@
 //! one, further subscriptions, and how far feeds and shards go.
 
 use crate::accounts::{self, Account};
+use crate::announcements::{self, Announcement};
 use crate::credentials::Credential;
 use crate::db::Db;
 use crate::error::Result;
@@ -11,8 +12,8 @@ use crate::record::{flag, json, select, statement, statement_text};
 /// The most ids of one query, so that no engine's limit of parameters is met.
 const IDS: usize = 500;
 
-/// Adds an account, its credential and its default subscription in one step. Without a feed, the
-/// subscription is one that was deleted (`deleted` is set): the account is not followed until someone asks.
+/// Adds an account, its credential and its default subscription in one step, and announces it. Without a feed,
+/// the subscription is one that was deleted (`deleted` is set): the account is not followed until someone asks.
 ///
 /// # Errors
 /// As [`accounts::insert`].
@@ -27,6 +28,9 @@ pub async fn insert_account(
     accounts::insert_in(&mut tx, row, credential).await?;
     if let Some(feed) = feed {
         feeds::insert_in(&mut tx, feed).await?;
+        let said =
+            Announcement::of_account(row.id, "account.connected", &row.display, row.created);
+        announcements::announce_in(&mut tx, &said).await?;
     }
     feeds::subscribe_in(&mut tx, subscription).await?;
     Ok(tx.commit().await?)
@@ -128,13 +132,17 @@ pub async fn heads(db: &Db, wanted: &[i64]) -> Result<Vec<(i64, i64)>> {
     Ok(found)
 }
 
-/// Which of these accounts are an application's, switched on and there.
-pub async fn of_application(db: &Db, application: &str, ids: &[i64]) -> Result<Vec<i64>> {
+/// Which of these accounts are an application's, also those that were switched off or deleted, with their
+/// services.
+pub async fn of_application(
+    db: &Db,
+    application: &str,
+    ids: &[i64],
+) -> Result<Vec<(i64, String)>> {
     let mut found = Vec::new();
     for some in ids.chunks(IDS) {
         let text = format!(
-            "SELECT id FROM accounts WHERE application = $1 AND deleted IS NULL AND active = 1 \
-             AND id IN ({})",
+            "SELECT id, service FROM accounts WHERE application = $1 AND id IN ({})",
             places(2, some.len())
         );
         let mut query = statement_text(text).bind(application);
@@ -142,7 +150,7 @@ pub async fn of_application(db: &Db, application: &str, ids: &[i64]) -> Result<V
             query = query.bind(*id);
         }
         for row in query.fetch_all(db.reader()).await? {
-            found.push(sqlx::Row::try_get(&row, 0)?);
+            found.push((sqlx::Row::try_get(&row, 0)?, sqlx::Row::try_get(&row, 1)?));
         }
     }
     Ok(found)

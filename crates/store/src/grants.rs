@@ -228,6 +228,7 @@ pub async fn kill(db: &Db, lease: Lease, version: i64, reason: &str, now: i64) -
     .bind(lease.epoch)
     .execute(&mut *tx)
     .await?;
+    crate::accounts::announce_in(&mut tx, lease.account, "account.needs_reconnect", now).await?;
     tx.commit().await?;
     Ok(true)
 }

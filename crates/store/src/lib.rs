@@ -14,6 +14,7 @@
 //! - [`dialect`] alone knows that there are two engines.
 
 pub mod accounts;
+pub mod announcements;
 pub mod applications;
 pub mod authorizations;
 pub mod connect_sessions;

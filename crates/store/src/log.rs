@@ -4,6 +4,7 @@
 //! A row holds what one commit brought to one feed; its body and that of a block are segments of the
 //! `activity` crate, opaque here. A slice is a day; its rows, blocks and index are tables of their own.
 
+use crate::announcements::{self, Announcement};
 use crate::db::{Db, Tx};
 use crate::error::{Error, Result};
 use crate::feeds::Collection;
@@ -93,6 +94,8 @@ pub struct Commit {
     pub gone: Vec<(i64, String)>,
     /// What polling has learnt.
     pub feeds: Vec<FeedWrite>,
+    /// Announcements that the events are of: they wait no longer.
+    pub taken: Vec<Announcement>,
 }
 
 /// How a commit ended.
@@ -233,6 +236,11 @@ async fn commit_in(tx: &mut Tx, commit: &Commit) -> Result<Committed> {
     }
     for (account, id) in &commit.gone {
         forget_collection(tx, *account, id).await?;
+    }
+    for said in &commit.taken {
+        if !announcements::take_in(tx, said).await? {
+            return Ok(Committed::Stale);
+        }
     }
     for feed in &commit.feeds {
         statement(

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::db::Db;
 use crate::error::Result;
 use crate::record::{Record, json, select, statement};
-use crate::tasks::Task;
+use crate::tasks::{self, Ended, Task, TaskState};
 
 /// A task that could be claimed: the oldest of its application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,16 +111,19 @@ pub async fn renew(
 /// Ends an account's task at once and takes the lease away from whoever works on it, who finds out
 /// with the next write. `false` when there is no such task, or it has ended.
 pub async fn revoke(db: &Db, account: i64, id: &str, result: &Value, now: i64) -> Result<bool> {
-    let done = statement(
+    let mut tx = db.begin().await?;
+    let ended: Option<Ended> = sqlx::query_as(
         "UPDATE tasks SET state = 'REVOKED', result = $3, cancel_requested = $4, finished = $4, \
          modified = $4, epoch = epoch + 1, lease_owner = NULL, leased_until = NULL \
-         WHERE account = $1 AND id = $2 AND finished IS NULL",
+         WHERE account = $1 AND id = $2 AND finished IS NULL RETURNING account, operation",
     )
     .bind(account)
     .bind(id)
     .bind(json(result))
     .bind(now)
-    .execute(db.writer())
+    .fetch_optional(&mut *tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    let done = tasks::announce_in(&mut tx, ended, id, TaskState::Cancelled, now).await?;
+    tx.commit().await?;
+    Ok(done)
 }

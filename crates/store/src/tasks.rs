@@ -5,7 +5,8 @@
 
 use serde_json::Value;
 
-use crate::db::Db;
+use crate::announcements::{self, Announcement};
+use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::record::{Slice, json, record, select, select_text, statement, words};
 
@@ -198,7 +199,7 @@ pub async fn set_progress(
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends a claimed task. Ending it twice under the same claim changes nothing and is `false`.
+/// Ends a claimed task, and announces it. Ending it twice under the same claim changes nothing and is `false`.
 pub async fn finish(
     db: &Db,
     id: &str,
@@ -207,19 +208,47 @@ pub async fn finish(
     result: Option<&Value>,
     now: i64,
 ) -> Result<bool> {
-    let done = statement(
+    let mut tx = db.begin().await?;
+    let ended: Option<Ended> = sqlx::query_as(
         "UPDATE tasks SET state = $3, result = $4, finished = $5, modified = $5, \
          lease_owner = NULL, leased_until = NULL \
-         WHERE id = $1 AND epoch = $2 AND finished IS NULL",
+         WHERE id = $1 AND epoch = $2 AND finished IS NULL RETURNING account, operation",
     )
     .bind(id)
     .bind(epoch)
     .bind(state.as_str())
     .bind(result.map(json))
     .bind(now)
-    .execute(db.writer())
+    .fetch_optional(&mut *tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    let done = announce_in(&mut tx, ended, id, state, now).await?;
+    tx.commit().await?;
+    Ok(done)
+}
+
+/// The account and the operation of a task that ended.
+pub(crate) type Ended = (i64, String);
+
+/// Announces the end of a task, if it ended.
+pub(crate) async fn announce_in(
+    tx: &mut Tx,
+    ended: Option<Ended>,
+    id: &str,
+    state: TaskState,
+    now: i64,
+) -> Result<bool> {
+    let Some((account, operation)) = ended else { return Ok(false) };
+    let kind = if state == TaskState::Done { "task.completed" } else { "task.failed" };
+    let said = Announcement {
+        account,
+        at: now,
+        kind: kind.to_owned(),
+        subject: id.to_owned(),
+        name: operation,
+        details: serde_json::json!({"state": state.as_str()}),
+    };
+    announcements::announce_in(tx, &said).await?;
+    Ok(true)
 }
 
 /// Gives a claimed task back, to be claimed again from `run_after` on. With `in_order` (a drain, not a

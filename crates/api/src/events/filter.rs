@@ -8,8 +8,8 @@ use crate::query::Query;
 /// The most words of a filter.
 const MAX_WORDS: usize = 50;
 /// The words of section 29.2.
-const CATEGORIES: [&str; 8] =
-    ["storage", "calendar", "crm", "messaging", "email", "team", "audit", "account"];
+const CATEGORIES: [&str; 9] =
+    ["storage", "calendar", "crm", "messaging", "email", "team", "audit", "account", "task"];
 const ACTIONS: [&str; 7] = ["add", "delete", "update", "rename", "move", "copy", "restore"];
 
 /// A filter; the empty one lets everything through.
@@ -35,7 +35,8 @@ impl Filter {
         let rule = "may hold, with commas between, at most 50 of: add, delete, update, rename, move, copy, \
                     restore, types such as storage.file.renamed, and patterns such as storage.*";
         let types = words("types", is_type, rule)?;
-        let rule = "may hold, with commas between: storage, calendar, crm, messaging, email, team, audit, account";
+        let rule = "may hold, with commas between: storage, calendar, crm, messaging, email, team, audit, account, \
+                    task";
         let categories = words("categories", |word| CATEGORIES.contains(&word), rule)?;
         Ok(Self { types, categories })
     }

@@ -3,7 +3,8 @@
 //! Everything here reads the log of the `feeds` crate; what happens at the services gets there beside the
 //! requests. `read` answers pages and waits for them, `view` is an event as it is shown, `cursor` what a
 //! position looks like, `stream` and `whole` the streams of one account and of all of an application,
-//! `outlet` what they write to, `ticket` the tokens that browsers open one with.
+//! `outlet` what they write to, `ticket` the tokens that browsers open one with, `webhook` an event as webhooks
+//! bring it.
 
 mod cursor;
 mod filter;
@@ -14,10 +15,12 @@ mod stream;
 mod subscriptions;
 mod ticket;
 mod view;
+mod webhook;
 mod whole;
 
 pub(crate) use outlet::Streams;
 pub(crate) use routes::routes;
+pub use webhook::WebhookView;
 
 use tramontane_feeds::Error;
 

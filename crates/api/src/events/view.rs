@@ -27,6 +27,9 @@ pub(crate) struct One {
     href: String,
     /// The account.
     account: i64,
+    /// Its application: in webhooks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application: Option<String>,
     /// Deprecated: `+`, `-` or `~`.
     action: &'static str,
     /// When it happened, as the service says.
@@ -36,7 +39,7 @@ pub(crate) struct One {
     ip: Option<String>,
     /// Who did it.
     user_id: Option<String>,
-    /// `storage` or `account`.
+    /// `storage`, `account` or `task`.
     event_category: &'static str,
     /// As `type`.
     event_type: &'static str,
@@ -77,15 +80,40 @@ pub(crate) struct Previous {
 
 /// Shows the events of one account.
 pub(crate) struct View<'a> {
-    account: &'a Account,
-    /// `None` for services without files.
+    account: i64,
+    service: &'a str,
+    /// What hrefs begin with.
+    base: &'a str,
+    /// Named in each event, where one reader gets those of many.
+    application: Option<&'a str>,
+    /// `None` for services without files, and for accounts that are not there any more.
     render: Option<Render<'a>>,
 }
 
 impl<'a> View<'a> {
     /// The events of this account.
     pub(crate) fn of(account: &'a Account) -> Self {
-        Self { account, render: Render::plain(account).ok() }
+        Self {
+            account: account.id().number(),
+            service: &account.opened.row.service,
+            base: &account.call.base,
+            application: None,
+            render: Render::plain(account).ok(),
+        }
+    }
+
+    /// The events of an account that is not there any more. `base` is what hrefs begin with.
+    pub(crate) fn of_gone(account: i64, service: &'a str, base: &'a str) -> Self {
+        Self { account, service, base, application: None, render: None }
+    }
+
+    /// Names the application in each event.
+    pub(crate) fn naming(self, application: &'a str) -> Self {
+        Self { application: Some(application), ..self }
+    }
+
+    fn href(&self, tail: &str) -> String {
+        format!("{}/v1/accounts/{}{tail}", self.base, self.account)
     }
 
     /// One event.
@@ -97,11 +125,12 @@ impl<'a> View<'a> {
         let id = event_id(feed, sequence);
         let user = event.actor.as_ref().and_then(|actor| actor.id.as_deref());
         Ok(One {
-            href: self.account.href(&format!("/events/{id}")),
+            href: self.href(&format!("/events/{id}")),
+            application: self.application.map(str::to_owned),
             id,
             r#type: event.action.as_str(),
             api: "events",
-            account: self.account.id().number(),
+            account: self.account,
             action: mark(event.action),
             modified: event.happened.map(Timestamp::from_micros),
             ip: None,
@@ -118,7 +147,8 @@ impl<'a> View<'a> {
     }
 
     fn metadata(&self, event: Event) -> Answer<Value> {
-        if let (Some(render), false) = (&self.render, event.entry.is_null()) {
+        let render = self.render.as_ref().filter(|_| event.category == Category::Storage);
+        if let (Some(render), false) = (render, event.entry.is_null()) {
             // What is kept in the log was written by this or an older version, whose members it knows.
             match Entry::deserialize(&event.entry) {
                 Ok(entry) => {
@@ -137,16 +167,28 @@ impl<'a> View<'a> {
 
     /// What is known of an object that is not there any more.
     fn known(&self, event: &Event) -> Value {
-        let account = self.account.id().number();
+        let account = self.account;
         let object = &event.object;
         let mut members = Map::new();
         let Some(kind) = kind(event) else {
             members.insert("id".into(), object.id.as_str().into());
             members.insert("type".into(), object.kind.as_str().into());
-            let api = if event.category == Category::Account { "core" } else { "events" };
-            members.insert("api".into(), api.into());
+            members.insert("api".into(), "core".into());
             members.insert("account".into(), account.into());
             members.insert("name".into(), object.name.as_str().into());
+            match event.category {
+                Category::Account => {
+                    members.insert("id".into(), account.into());
+                    members.insert("service".into(), self.service.into());
+                }
+                Category::Task => {
+                    let id = object.id.as_str();
+                    members.insert("href".into(), self.href(&format!("/tasks/{id}")).into());
+                    members.insert("operation".into(), object.name.as_str().into());
+                    members.insert("state".into(), event.entry.get("state").cloned().unwrap_or_default());
+                }
+                Category::Storage => {}
+            }
             return members.into();
         };
         let of = EntryRef { kind, id: NativeId::new(object.id.as_str()) };

@@ -16,6 +16,7 @@ use http::HeaderMap;
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep_until};
 use tramontane_accounts::{Caller, KeyCaller};
+use tramontane_activity::Category;
 use tramontane_feeds::following::FIRST_FEED;
 use tramontane_feeds::live::Watch;
 use tramontane_feeds::shard::SHARDS;
@@ -169,6 +170,15 @@ struct Whole {
     grown: Vec<Watch>,
 }
 
+/// An account of the application.
+enum Own {
+    There(Box<Account>),
+    /// It was switched off or deleted.
+    Gone {
+        service: String,
+    },
+}
+
 /// Why a stream ends.
 enum End {
     /// The client is told.
@@ -289,12 +299,20 @@ impl Whole {
         let accounts = self.accounts(&events).await?;
         for numbered in events {
             self.places.set(shard, numbered.position + 1);
-            let Some(account) = accounts.get(&numbered.feed) else { continue };
+            let Some(own) = accounts.get(&numbered.feed) else { continue };
             if !self.filter.lets(&numbered.event) {
                 continue;
             }
             let name = numbered.event.type_name();
-            let shown = View::of(account).one(numbered)?;
+            let view = match own {
+                Own::There(account) => View::of(account),
+                // What happened in it is not for the application any more, but what became of it is.
+                Own::Gone { service } if numbered.event.category == Category::Account => {
+                    View::of_gone(numbered.feed, service, &self.call.base)
+                }
+                Own::Gone { .. } => continue,
+            };
+            let shown = view.one(numbered)?;
             let cursor = self.cursor()?;
             outlet.event(&cursor, &name, &shown).await?;
             self.told = self.places.clone();
@@ -303,15 +321,17 @@ impl Whole {
     }
 
     /// The application's own accounts among those that events are of, by their default feed.
-    async fn accounts(&self, events: &[Numbered]) -> Result<HashMap<i64, Account>, End> {
+    async fn accounts(&self, events: &[Numbered]) -> Result<HashMap<i64, Own>, End> {
         let feeds: HashSet<i64> = events.iter().map(|event| event.feed).collect();
         let feeds: Vec<i64> = feeds.into_iter().filter(|feed| *feed < FIRST_FEED).collect();
         let ours = self.app.log().owned(&self.key.application.id, &feeds).await?;
         let mut accounts = HashMap::with_capacity(ours.len());
-        for id in ours {
-            if let Some(account) = public::open(&self.app, &self.call, id).await? {
-                accounts.insert(id, account);
-            }
+        for (id, service) in ours {
+            let own = match public::open(&self.app, &self.call, id).await? {
+                Some(account) => Own::There(Box::new(account)),
+                None => Own::Gone { service },
+            };
+            accounts.insert(id, own);
         }
         Ok(accounts)
     }

@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use tramontane_accounts::upstream::{BackChannel, GrantOptions, Grants, OperatorClients};
 use tramontane_accounts::{Access, Directory, Keys, Masters, NewAccount, NewToken, Options};
 use tramontane_api::front::Peer;
-use tramontane_api::{ApiLimits, App, Fetch, Front, Parts, Site};
+use tramontane_api::{ApiLimits, App, Fetch, Front, Parts, Site, WebhookView};
 use tramontane_connector::http as outgoing;
 use tramontane_connector::{Connector, Credential, Error, Kind, Lent, Registry};
-use tramontane_feeds::deliver::{DeliveryOptions, PlainRender, Post};
+use tramontane_feeds::deliver::{DeliveryOptions, Post};
 use tramontane_feeds::{Deliveries, Live, Log};
 use tramontane_fill::{Ceilings, Spool};
 use tramontane_model::time::ManualClock;
@@ -212,17 +212,15 @@ impl House {
         let (clients, options) = (OperatorClients::default(), GrantOptions::default());
         let grants =
             Grants::new(directory.clone(), registry.clone(), clients, outside.clone(), options);
-        let base = BASE.to_owned();
         let deliveries = Deliveries::new(
             directory.clone(),
             Log::new(db.clone(), Live::default()),
             outside.clone(),
-            Arc::new(PlainRender { base }),
             entropy.clone(),
             DeliveryOptions::default(),
         );
         let app = App::new(Parts {
-            deliveries,
+            deliveries: deliveries.clone(),
             tasks: Tasks::new(db.clone(), lent_clock, entropy.clone(), settings),
             log: Log::new(db.clone(), Live::default()),
             directory,
@@ -237,6 +235,7 @@ impl House {
             site: Site::new(&[BASE.to_owned()], Vec::new()).unwrap(),
             limits,
         });
+        deliveries.show_with(Arc::new(WebhookView::new(&app, BASE.to_owned())));
         Self {
             front: Front::new(app),
             clock,

@@ -439,13 +439,30 @@ impl Courier {
         let (of, target) = (Arc::clone(&self.of), Arc::clone(&self.target));
         self.flights.spawn(async move {
             let message = if target.format == Format::Kloudless {
-                Some(Message::notice(&target.id, &key, account))
+                Ok(Some(Message::notice(&target.id, &key, account)))
             } else {
                 of.message(&target.id, &key, batch, &events).await
             };
-            let Some(message) = message else {
-                let event_type = String::new();
-                return Flown { shard, account, through, retry, key, event_type, answered: None };
+            let message = match message {
+                Ok(Some(message)) => message,
+                Ok(None) => {
+                    let event_type = String::new();
+                    return Flown {
+                        shard,
+                        account,
+                        through,
+                        retry,
+                        key,
+                        event_type,
+                        answered: None,
+                    };
+                }
+                Err(error) => {
+                    let of_first = events.first().map(|event| event.type_name.clone());
+                    let event_type = of_first.unwrap_or_default();
+                    let answered = Some(Answered::unsent(of.now(), &error));
+                    return Flown { shard, account, through, retry, key, event_type, answered };
+                }
             };
             let answered = Some(of.attempt(&target, &signing, &message).await);
             let event_type = message.event_type;

@@ -2,24 +2,21 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret as _;
 use secrecy::SecretString;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tramontane_accounts::EndpointSecrets;
-use tramontane_activity::Category;
 use tramontane_activity::delivery::MessageKey;
-use tramontane_model::id::Kind;
-use tramontane_model::{NativeId, ResourceId, Timestamp};
+use tramontane_model::Timestamp;
 use tramontane_vault::webhook_signature;
 
+use crate::deliver::Inner;
 use crate::deliver::pages::Seen;
-use crate::deliver::{Inner, Owner, Render};
-use crate::log::Numbered;
+use crate::error::{Error, Result};
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-kloudless-signature");
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -108,27 +105,31 @@ struct Events<'a> {
 
 impl Inner {
     /// An event as JSON, made once.
-    async fn shown(&self, seen: &Seen) -> Option<Arc<str>> {
+    async fn shown(&self, seen: &Seen) -> Result<Option<Arc<str>>> {
         if let Some(shown) = seen.shown.get() {
-            return shown.clone();
+            return Ok(shown.clone());
         }
-        let made = self.render.event(&seen.owner, &seen.numbered).await;
-        seen.shown.get_or_init(|| made.map(Arc::from)).clone()
+        let render = self.render.get().ok_or(Error::Lost)?;
+        let made = render.event(&seen.owner, &seen.numbered).await?;
+        Ok(seen.shown.get_or_init(|| made.map(Arc::from)).clone())
     }
 
     /// The message of these events (wire API, section 50.2); `None` when none of them can be shown.
+    ///
+    /// # Errors
+    /// When they cannot be shown now.
     pub(crate) async fn message(
         &self,
         endpoint: &str,
         key: &MessageKey,
         batch: bool,
         events: &[Arc<Seen>],
-    ) -> Option<Message> {
+    ) -> Result<Option<Message>> {
         let mut shown = Vec::with_capacity(events.len());
         for event in events {
-            shown.extend(self.shown(event).await);
+            shown.extend(self.shown(event).await?);
         }
-        let first = events.first()?;
+        let Some(first) = events.first() else { return Ok(None) };
         let raw: Vec<&serde_json::value::RawValue> =
             shown.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
         let timestamp = first.numbered.event.detected_at().to_string();
@@ -137,76 +138,11 @@ impl Inner {
             (BATCH, serde_json::to_vec(&Envelope { r#type: BATCH, timestamp, data }))
         } else {
             let name = first.type_name.as_str();
-            let data = raw.into_iter().next()?;
+            let Some(data) = raw.into_iter().next() else { return Ok(None) };
             (name, serde_json::to_vec(&Envelope { r#type: name, timestamp, data }))
         };
-        let body = body.ok()?.into();
-        Some(Message { id: key.message_id(endpoint), event_type: event_type.to_owned(), body })
+        let Ok(body) = body else { return Ok(None) };
+        let id = key.message_id(endpoint);
+        Ok(Some(Message { id, event_type: event_type.to_owned(), body: body.into() }))
     }
-}
-
-/// Shows events from what the log holds of them alone.
-#[derive(Clone, Debug)]
-pub struct PlainRender {
-    /// The URL that hrefs begin with.
-    pub base: String,
-}
-
-#[async_trait]
-impl Render for PlainRender {
-    async fn event(&self, owner: &Owner, numbered: &Numbered) -> Option<String> {
-        let event = &numbered.event;
-        let (account, sequence) = (owner.account, numbered.sequence);
-        let id = format!("evt_{}_{sequence}", numbered.feed);
-        let action = match event.action.as_str() {
-            "add" | "copy" | "restore" => "+",
-            "delete" => "-",
-            _ => "~",
-        };
-        let user = event.actor.as_ref().and_then(|actor| actor.id.as_deref());
-        let mut shown = json!({
-            "id": id, "type": event.action.as_str(), "api": "events",
-            "href": format!("{}/v1/accounts/{account}/events/{id}", self.base),
-            "account": account, "application": &*owner.application, "action": action,
-            "modified": event.happened.map(|at| Timestamp::from_micros(at).to_string()),
-            "ip": null,
-            "user_id": user.map(|id| ResourceId::new(Kind::User, NativeId::new(id)).to_string()),
-            "event_category": event.category.as_str(), "event_type": event.action.as_str(),
-            "event_subtype": event.subtype, "metadata": metadata(account, numbered),
-            "sequence": sequence, "detected": event.detected_at().to_string(),
-        });
-        if let Some(before) = event.before.as_ref().filter(|before| !before.is_empty()) {
-            let id = before.id.as_deref().map(|id| resource(&event.object.kind, id));
-            let parent = before.parent.as_deref().map(|id| json!({"id": resource("folder", id)}));
-            let members = [
-                ("id", id.map(Value::from)),
-                ("name", before.name.clone().map(Value::from)),
-                ("parent", parent),
-                ("path", before.path.clone().map(Value::from)),
-            ];
-            let members =
-                members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-            shown.as_object_mut()?.insert("previous".into(), members.collect::<Map<_, _>>().into());
-        }
-        serde_json::to_string(&shown).ok()
-    }
-}
-
-fn metadata(account: i64, numbered: &Numbered) -> Value {
-    let object = &numbered.event.object;
-    match numbered.event.category {
-        Category::Account => json!({
-            "id": account, "type": "account", "api": "core", "account": account, "name": object.name,
-        }),
-        Category::Storage => json!({
-            "id": resource(&object.kind, &object.id), "type": object.kind, "api": "storage",
-            "account": account, "name": object.name, "path": object.path,
-            "parent": object.parent.as_deref().map(|id| json!({"id": resource("folder", id)})),
-        }),
-    }
-}
-
-fn resource(kind: &str, id: &str) -> String {
-    let kind = if kind == "folder" { Kind::Folder } else { Kind::File };
-    ResourceId::new(kind, NativeId::new(id)).to_string()
 }

@@ -16,7 +16,7 @@ mod run;
 mod send;
 mod stock;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,11 +26,11 @@ use tramontane_connector::http::{Request, Response};
 use tramontane_store::Db;
 use tramontane_vault::Entropy;
 
+use crate::error::Result;
 use crate::log::{Log, Numbered};
 
 pub use attempts::{Delivery, Wanted};
 pub use endpoint::{Endpoint, Format};
-pub use message::PlainRender;
 pub use replay::ReplayRequest;
 pub use send::Answered;
 
@@ -62,8 +62,11 @@ pub struct Owner {
 /// Shows an event as the API does (wire API, section 29.2).
 #[async_trait]
 pub trait Render: Send + Sync {
-    /// The event as a JSON object, with the member `application` added; `None` when it cannot be shown.
-    async fn event(&self, owner: &Owner, event: &Numbered) -> Option<String>;
+    /// The event as a JSON object, with the member `application` added; `None` when it can never be shown.
+    ///
+    /// # Errors
+    /// When it cannot be shown now: the message is sent later.
+    async fn event(&self, owner: &Owner, event: &Numbered) -> Result<Option<String>>;
 }
 
 /// How much at once, and how long.
@@ -104,7 +107,7 @@ pub(crate) struct Inner {
     pub(crate) directory: Directory,
     pub(crate) log: Log,
     pub(crate) post: Arc<dyn Post>,
-    pub(crate) render: Arc<dyn Render>,
+    pub(crate) render: OnceLock<Arc<dyn Render>>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) options: DeliveryOptions,
     /// Rung when a webhook was changed in this process.
@@ -128,7 +131,6 @@ impl Deliveries {
         directory: Directory,
         log: Log,
         post: Arc<dyn Post>,
-        render: Arc<dyn Render>,
         entropy: Arc<dyn Entropy>,
         options: DeliveryOptions,
     ) -> Self {
@@ -139,7 +141,7 @@ impl Deliveries {
             directory,
             log,
             post,
-            render,
+            render: OnceLock::new(),
             entropy,
             options,
             changed,
@@ -147,6 +149,11 @@ impl Deliveries {
             places,
             pages,
         }))
+    }
+
+    /// Names who shows events; the first one counts. Without, only messages in the compatible form go out.
+    pub fn show_with(&self, render: Arc<dyn Render>) {
+        let _ = self.0.render.set(render);
     }
 
     /// Says that a webhook was made, changed or deleted: it counts at once, not only at the next look.

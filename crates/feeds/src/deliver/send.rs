@@ -13,6 +13,7 @@ use tramontane_model::Timestamp;
 use crate::deliver::Inner;
 use crate::deliver::endpoint::Target;
 use crate::deliver::message::{Message, Signing};
+use crate::error::Error;
 
 /// The most that is read of an answer's body; then the connection is dropped.
 const MAX_ANSWER: usize = 8 << 10;
@@ -43,6 +44,19 @@ impl Answered {
             Some(410) => Outcome::Gone,
             Some(429 | 503) => Outcome::Refused(self.retry_after),
             _ => Outcome::Refused(None),
+        }
+    }
+
+    /// Nothing was sent, for a reason of ours.
+    pub(crate) fn unsent(at: i64, error: &Error) -> Self {
+        tracing::warn!(%error, "a webhook's message could not be made");
+        Self {
+            at,
+            took: Duration::ZERO,
+            status: None,
+            retry_after: None,
+            body: Vec::new(),
+            error: Some("the message could not be made; it is tried again".to_owned()),
         }
     }
 

@@ -104,10 +104,10 @@ mod tests {
     use crate::deliver::Owner;
     use crate::log::Numbered;
     use std::sync::OnceLock;
-    use tramontane_activity::AccountChange;
+    use tramontane_activity::Announced;
 
     fn event(account: i64, sequence: i64) -> Arc<Seen> {
-        let event = AccountChange::Updated.event(account, "ana", 1);
+        let event = Announced::Updated.event("1", "ana", serde_json::Value::Null, 1, 1);
         let owner = Owner { account, application: "app".into(), service: "local".into() };
         Arc::new(Seen {
             type_name: event.type_name(),

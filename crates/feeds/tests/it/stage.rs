@@ -16,8 +16,8 @@ use tramontane_accounts::{Directory, Keys, Masters, NewAccount, Options};
 use tramontane_activity::segment::{Group, encode};
 use tramontane_connector::http::{Payload, Request, Response};
 use tramontane_connector::{Body, Credential};
-use tramontane_feeds::deliver::{DeliveryOptions, Endpoint, Format, PlainRender, Post};
-use tramontane_feeds::{Deliveries, Live, Log, Owned, shard};
+use tramontane_feeds::deliver::{DeliveryOptions, Endpoint, Format, Owner, Post, Render};
+use tramontane_feeds::{Deliveries, Live, Log, Numbered, Owned, Result, shard};
 use tramontane_model::Timestamp;
 use tramontane_model::time::ManualClock;
 use tramontane_store::log::{self, Append, Commit, Committed, slice_of};
@@ -181,15 +181,14 @@ impl Stage {
         }
         let log = Log::new(db.clone(), Live::default());
         let receiver = Arc::new(Receiver::default());
-        let base = "https://tramontane.example.com".to_owned();
         let deliveries = Deliveries::new(
             directory.clone(),
             log.clone(),
             receiver.clone(),
-            Arc::new(PlainRender { base }),
             Arc::new(SystemEntropy),
             DeliveryOptions { look_every: Duration::from_millis(50), ..DeliveryOptions::default() },
         );
+        deliveries.show_with(Arc::new(Plain));
         let mut stage = Self {
             db,
             directory,
@@ -292,15 +291,14 @@ impl Stage {
 
     /// Another process, with nothing in memory.
     pub(crate) fn restarted(&mut self) {
-        let base = "https://tramontane.example.com".to_owned();
         self.deliveries = Deliveries::new(
             self.directory.clone(),
             self.log.clone(),
             self.receiver.clone(),
-            Arc::new(PlainRender { base }),
             Arc::new(SystemEntropy),
             DeliveryOptions { look_every: Duration::from_millis(50), ..DeliveryOptions::default() },
         );
+        self.deliveries.show_with(Arc::new(Plain));
     }
 
     /// Another node takes all shards.
@@ -314,6 +312,21 @@ impl Stage {
 
     pub(crate) fn hold_shards(&self) {
         self.owned.send_replace(Arc::new(self.epochs.clone()));
+    }
+}
+
+/// Shows of an event what these tests ask for.
+struct Plain;
+
+#[async_trait]
+impl Render for Plain {
+    async fn event(&self, owner: &Owner, event: &Numbered) -> Result<Option<String>> {
+        let shown = serde_json::json!({
+            "id": format!("evt_{}_{}", event.feed, event.sequence), "type": event.event.action.as_str(),
+            "account": owner.account, "application": &*owner.application, "sequence": event.sequence,
+            "metadata": {"type": event.event.object.kind, "name": event.event.object.name},
+        });
+        Ok(Some(shown.to_string()))
     }
 }
 

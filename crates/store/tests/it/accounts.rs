@@ -129,18 +129,18 @@ async fn of_two_changes_at_once_one_wins_and_the_other_knows() {
         let read = accounts::find(db, 1).await.unwrap().unwrap();
         let mine = Account { display: "mine".into(), ..read.clone() };
         let theirs = Account { display: "theirs".into(), ..read.clone() };
-        let (a, b) = tokio::join!(accounts::update(db, &mine), accounts::update(db, &theirs));
+        let (a, b) = tokio::join!(accounts::update(db, &mine, None), accounts::update(db, &theirs, None));
         assert!(a.unwrap() ^ b.unwrap());
         let now = accounts::find(db, 1).await.unwrap().unwrap();
         assert_eq!(now.revision, read.revision + 1);
 
         let fresh = Credential { sealed: vec![9; 50], modified: 77, ..rows::credential(1) };
-        assert!(!accounts::update_with_credential(db, &read, &fresh).await.unwrap());
+        assert!(!accounts::update_with_credential(db, &read, &fresh, None).await.unwrap());
         assert_eq!(credentials::find(db, 1).await.unwrap(), Some(rows::credential(1)));
         let old = Credential { version: 8, ..fresh.clone() };
-        assert!(!accounts::update_with_credential(db, &now, &old).await.unwrap());
+        assert!(!accounts::update_with_credential(db, &now, &old, None).await.unwrap());
         assert_eq!(accounts::find(db, 1).await.unwrap().unwrap().revision, now.revision);
-        assert!(accounts::update_with_credential(db, &now, &fresh).await.unwrap());
+        assert!(accounts::update_with_credential(db, &now, &fresh, None).await.unwrap());
         let stored = credentials::find(db, 1).await.unwrap().unwrap();
         assert_eq!(stored, Credential { version: 2, ..fresh });
         scratch
@@ -155,7 +155,7 @@ async fn a_late_verdict_on_an_old_credential_changes_nothing() {
         rows::populate(db).await;
         let row = accounts::find(db, 1).await.unwrap().unwrap();
         let set = |revision, state, reason, now| {
-            accounts::set_credential_state(db, 1, revision, state, reason, now)
+            accounts::set_credential_state(db, 1, revision, state, reason, now, None)
         };
         let dead = CredentialState::Dead;
         assert!(set(row.revision, dead, Some("revoked"), 60).await.unwrap());
@@ -169,7 +169,7 @@ async fn a_late_verdict_on_an_old_credential_changes_nothing() {
             credential_since: 80,
             ..marked
         };
-        assert!(accounts::update(db, &healed).await.unwrap());
+        assert!(accounts::update(db, &healed, None).await.unwrap());
         assert!(!set(row.revision, dead, Some("revoked"), 90).await.unwrap());
         scratch
     })
