@@ -156,7 +156,8 @@ class Watch(threading.Thread):
         page = self.ask("GET", f"/events?cursor={self.cursor}&wait={wait}")
         self.cursor = page["cursor"]
         self.events += page["objects"]
-        return page["objects"]
+        # That the account was connected is told as well.
+        return [event for event in page["objects"] if event["event_category"] == "storage"]
 
     def listing(self):
         """Everything below the home folder: one request where the API walks, page by page."""
@@ -284,6 +285,8 @@ class Watch(threading.Thread):
         if len({event["id"] for event in log}) != len(log):
             self.wrong.append("an id is there twice")
         for event in log[self.first:]:
+            if event["event_category"] != "storage":
+                continue
             try:
                 tree.apply(event)
             except (ValueError, KeyError) as error:
@@ -313,7 +316,8 @@ def table(watches):
     for title, member in (("when (`modified`)", "modified"), ("who (`user_id`)", "user_id")):
         row = [title]
         for watch in watches:
-            of = [bool(event[member]) for event in watch.events if event["type"] != "delete"]
+            of = [bool(event[member]) for event in watch.events
+                  if event["type"] != "delete" and event["event_category"] == "storage"]
             row.append("yes" if all(of) else "partly" if any(of) else "no")
         rows.append(row)
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)

@@ -59,5 +59,5 @@ pub use front::Front;
 pub use limits::ApiLimits;
 pub use problem::{Answer, Problem};
 pub use site::Site;
-pub use state::{App, Fetch, Parts, Written};
+pub use state::{App, Fetch, Parts};
 pub use writes::TaskExecutor;

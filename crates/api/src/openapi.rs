@@ -186,6 +186,8 @@ const PARAMS: &[Param] = &[
     ("categories", In::Query, Looks::Text, "Comma-separated categories of events."),
     ("stream_token", In::Query, Looks::Text, "A token for this stream, in place of a header."),
     ("Last-Event-ID", In::Header, Looks::Text, "The id of the last event that was seen."),
+    ("explained_event", In::Query, Looks::Text, "The id of an event to ask about."),
+    ("explained_object", In::Query, Looks::Text, "The id of a file or folder to ask about."),
     ("event", In::Path, Looks::Text, "The event's id."),
     ("subscription", In::Path, Looks::Text, "The subscription's id, or default."),
     ("account", In::Path, Looks::Text, "The account's id, or me."),
@@ -247,6 +249,8 @@ fn parameter(name: &str, place: In) -> Value {
         "oauth_state" => "state",
         "events_cursor" => "cursor",
         "events_types" => "types",
+        "explained_event" => "event",
+        "explained_object" => "object",
         name => name,
     };
     let known = PARAMS.iter().find(|(known, at, ..)| *known == name && *at == place);

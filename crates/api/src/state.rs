@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tramontane_accounts::upstream::Grants;
 use tramontane_accounts::{Directory, Keys};
 use tramontane_connector::{Lent, Registry, http};
-use tramontane_feeds::{Deliveries, Following, Log};
+use tramontane_feeds::{Deliveries, Feeds, Following, Log};
 use tramontane_fill::{Ceilings, Filled, Spool};
 use tramontane_model::{AccountId, Clock, Timestamp};
 use tramontane_store::{Db, Journal};
@@ -51,12 +51,6 @@ pub trait Fetch: Send + Sync {
         request: http::Request,
         within: Duration,
     ) -> tramontane_connector::Result<http::Response>;
-}
-
-/// Hears of what is written through the API, so that its events come soon. The running feed is told.
-pub trait Written: Send + Sync {
-    /// Something was written to an account of this service. Returns at once, and writes nothing itself.
-    fn written(&self, account: AccountId, service: &str);
 }
 
 /// What an [`App`] is made of.
@@ -124,7 +118,7 @@ struct Inner {
     following: Following,
     streams: Streams,
     draining: CancellationToken,
-    written: OnceLock<Arc<dyn Written>>,
+    feeds: OnceLock<Feeds>,
 }
 
 impl fmt::Debug for App {
@@ -163,7 +157,7 @@ impl App {
             following,
             streams,
             draining,
-            written: OnceLock::new(),
+            feeds: OnceLock::new(),
         }))
     }
 
@@ -242,15 +236,21 @@ impl App {
         &self.0.following
     }
 
-    /// Names who hears of what is written. The first one counts; nobody hears of it without.
-    pub fn tell_of_writes(&self, written: Arc<dyn Written>) {
-        let _ = self.0.written.set(written);
+    /// Names the running feed of this process: it hears of what is written through the API, and tells how feeds
+    /// are. The first one counts.
+    pub fn follow_with(&self, feeds: Feeds) {
+        let _ = self.0.feeds.set(feeds);
+    }
+
+    /// The running feed of this process; `None` where none runs.
+    pub(crate) fn feeds(&self) -> Option<&Feeds> {
+        self.0.feeds.get()
     }
 
     /// Tells that something was written to an account.
     pub(crate) fn written(&self, account: AccountId, service: &str) {
-        if let Some(written) = self.0.written.get() {
-            written.written(account, service);
+        if let Some(feeds) = self.feeds() {
+            feeds.written(account, service);
         }
     }
 

@@ -47,7 +47,11 @@ struct Shown;
 
 #[async_trait]
 impl Render for Shown {
-    async fn event(&self, owner: &Owner, of: &Numbered) -> tramontane_feeds::Result<Option<String>> {
+    async fn event(
+        &self,
+        owner: &Owner,
+        of: &Numbered,
+    ) -> tramontane_feeds::Result<Option<String>> {
         let (id, event) = (format!("evt_{}_{}", of.feed, of.sequence), &of.event);
         let shown = serde_json::json!({
             "id": id, "type": event.action.as_str(), "api": "events",

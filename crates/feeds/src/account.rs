@@ -14,14 +14,18 @@ use tramontane_model::AccountId;
 use tramontane_store::accounts::CredentialState;
 use tramontane_store::{Db, feeds};
 
+use crate::arrivals;
 use crate::collection::Kept;
 use crate::error::{Error, Result};
+use crate::held::Waiting;
 use crate::push::{Channels, Pushing};
 use crate::source::Source;
 use crate::writer::Writing;
 
 /// The most questions of one poll; what is left is asked in the next one, which follows at once.
 const MAX_STEPS: usize = 2_000;
+/// How often a service is asked which collections there are, although it did not say that they changed.
+const LOOK_EVERY: Duration = Duration::from_secs(1_800);
 /// How long one question may take.
 const STEP: Duration = Duration::from_secs(90);
 /// A sweep of everything takes at most this share of the time: one part in so many.
@@ -51,6 +55,8 @@ pub(crate) struct Polled {
     pub(crate) times: Vec<i64>,
     /// Requests that it made.
     pub(crate) requests: u32,
+    /// What the service told: entries and changes.
+    pub(crate) seen: u32,
     /// Files may be still being written: they are looked at again soon.
     pub(crate) unsettled: bool,
     /// It was cut short: there is more.
@@ -74,6 +80,8 @@ pub(crate) struct Followed {
     collections: Option<BTreeMap<String, One>>,
     /// The collections may have changed.
     look: bool,
+    /// When the service was asked for them last.
+    looked: Option<Instant>,
     synced: i64,
     channels: Channels,
 }
@@ -85,6 +93,7 @@ impl Followed {
             lending,
             collections: None,
             look: true,
+            looked: None,
             synced: 0,
             channels: Channels::default(),
         }
@@ -101,6 +110,50 @@ impl Followed {
         self.channels.repair = true;
     }
 
+    /// The cursors of the collections that are followed.
+    pub(crate) fn cursors(&self) -> Vec<String> {
+        self.settled().map(|(_, cursor)| cursor.to_owned()).collect()
+    }
+
+    fn settled(&self) -> impl Iterator<Item = (&One, &str)> {
+        let all = self.collections.iter().flatten().map(|(_, one)| one);
+        all.filter_map(|one| {
+            let machine = &one.kept.machine;
+            machine.cursor().filter(|_| machine.is_settled()).map(|cursor| (one, cursor))
+        })
+    }
+
+    /// What a long poll at the service needs; `None` before the account was read.
+    ///
+    /// # Errors
+    /// [`Error::Off`] when the account cannot be read; those of the database.
+    pub(crate) async fn waiting(&self) -> Result<Option<Waiting>> {
+        if self.collections.is_none() {
+            return Ok(None);
+        }
+        let (connector, cx) = self.open().await?;
+        let changes = connector.changes().ok_or(Error::Off)?;
+        if !changes.facts(&cx.account).waits {
+            return Err(Error::Off);
+        }
+        let cursors = self
+            .settled()
+            .map(|(one, cursor)| (one.source.collection().clone(), cursor.to_owned()));
+        Ok(Some(Waiting { cursors: cursors.collect(), changes, cx }))
+    }
+
+    /// The account's connector, and the context of calls.
+    async fn open(&self) -> Result<(Arc<dyn Connector>, Cx)> {
+        let opened = self.lending.directory.open(self.id).await?.ok_or(Error::Lost)?;
+        if !opened.row.active || opened.row.credential_state == CredentialState::Dead {
+            return Err(Error::Off);
+        }
+        let connector = self.lending.registry.get(&opened.account.service).ok_or(Error::Off)?;
+        let lent = Arc::clone(&self.lending.lent);
+        let cx = Cx::interactive(opened.account.clone(), lent, STEP).background(STEP);
+        Ok((Arc::clone(connector), cx))
+    }
+
     /// Reads what changed since the last poll and writes it. `heard`: where to look, for services without a
     /// cursor. `schedule` is kept with whatever is written.
     ///
@@ -111,14 +164,7 @@ impl Followed {
         heard: Option<Heard>,
         schedule: Option<Vec<u8>>,
     ) -> Result<Polled> {
-        let opened = self.lending.directory.open(self.id).await?.ok_or(Error::Lost)?;
-        if !opened.row.active || opened.row.credential_state == CredentialState::Dead {
-            return Err(Error::Off);
-        }
-        let connector = self.lending.registry.get(&opened.account.service).ok_or(Error::Off)?;
-        let connector = Arc::clone(connector);
-        let lent = Arc::clone(&self.lending.lent);
-        let cx = Cx::interactive(opened.account.clone(), lent, STEP).background(STEP);
+        let (connector, cx) = self.open().await?;
         let mut polled = Polled::default();
         self.load(connector.as_ref(), &cx, &mut polled).await?;
         let ids: Vec<String> =
@@ -169,7 +215,8 @@ impl Followed {
         cx: &Cx,
         polled: &mut Polled,
     ) -> Result<()> {
-        if self.collections.is_some() && !self.look {
+        let overdue = self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
+        if self.collections.is_some() && !self.look && !(overdue && connector.changes().is_some()) {
             return Ok(());
         }
         let mut there = match connector.changes() {
@@ -190,7 +237,8 @@ impl Followed {
             let stored = feeds::collections(&self.lending.db, self.id.number()).await?;
             rows.extend(stored.into_iter().map(|row| (row.id.clone(), row)));
         }
-        let mut now = BTreeMap::new();
+        let was_known = !before.is_empty() || !rows.is_empty();
+        let (mut now, mut new) = (BTreeMap::new(), Vec::new());
         for collection in there {
             let source = Source::of(connector, cx, collection)?;
             let id = source.collection().id.clone();
@@ -198,19 +246,64 @@ impl Followed {
                 Some(one) => one,
                 None => {
                     let row = rows.remove(&id);
+                    if row.is_none() {
+                        new.push(id.clone());
+                    }
                     let kept = Kept::new(self.lending.db.clone(), self.id.number(), row, &source)?;
                     One { source, kept, swept: None }
                 }
             };
             now.insert(id, one);
         }
-        let gone: Vec<String> = before.into_keys().chain(rows.into_keys()).collect();
-        if !gone.is_empty() {
-            let account = self.id.number();
-            self.lending.writing.write(account, Vec::new(), Vec::new(), gone, None).await?;
+        let gone = before.into_values().filter_map(|one| one.kept.row().cloned());
+        let gone: Vec<feeds::Collection> = gone.chain(rows.into_values()).collect();
+        // Those of the beginning are noted together, so that one that comes later is known to have come.
+        if connector.changes().is_some() && (!new.is_empty() || !gone.is_empty()) {
+            self.note(&mut now, &new, gone, was_known, cx, polled).await?;
         }
         self.collections = Some(now);
+        self.looked = Some(Instant::now());
         self.look = false;
+        Ok(())
+    }
+
+    /// Writes which collections came and went, with their events: what was there from the beginning is no news.
+    async fn note(
+        &self,
+        all: &mut BTreeMap<String, One>,
+        new: &[String],
+        gone: Vec<feeds::Collection>,
+        was_known: bool,
+        cx: &Cx,
+        polled: &mut Polled,
+    ) -> Result<()> {
+        let now = cx.now().micros();
+        let (mut events, mut writes) = (Vec::new(), Vec::new());
+        for row in &gone {
+            events.push(arrivals::left(&row.root, row.name.as_deref(), now));
+        }
+        for id in new {
+            let Some(one) = all.get_mut(id) else { continue };
+            polled.requests += 1;
+            let root = one.source.root(&cx.within(STEP)).await?;
+            let mut plan = one.kept.begin(was_known, &root.name);
+            if was_known {
+                plan.events.push(arrivals::came(&root, now));
+            }
+            let mut written = one.kept.writes(plan, &one.source, now).await?;
+            events.append(&mut written.events);
+            writes.push((id, written));
+        }
+        polled.events += u32::try_from(events.len()).unwrap_or(0);
+        let account = self.id.number();
+        let gone = gone.into_iter().map(|row| row.id).collect();
+        let collections = writes.iter().map(|(_, written)| written.collection.clone()).collect();
+        self.lending.writing.write(account, events, collections, gone, None).await?;
+        for (id, written) in writes {
+            if let Some(one) = all.get_mut(id) {
+                one.kept.committed(&written)?;
+            }
+        }
         Ok(())
     }
 
@@ -246,6 +339,7 @@ impl Followed {
                 Told::Changes { more, .. } => *more,
                 _ => true,
             };
+            polled.seen = polled.seen.saturating_add(seen(&answer.told));
             let now = cx.now().micros();
             let plan = one.kept.plan(answer.told, &one.source, now).await?;
             if plan.commit {
@@ -276,6 +370,16 @@ impl Followed {
         polled.more = true;
         Ok(())
     }
+}
+
+/// How much a service told.
+fn seen(told: &Told) -> u32 {
+    let count = match told {
+        Told::Listing { entries, .. } | Told::Folder(entries) => entries.len(),
+        Told::Changes { observations, .. } => observations.len(),
+        Told::Latest(_) | Told::Expired | Told::NoFolder | Told::There(_) => 0,
+    };
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 impl One {

@@ -28,6 +28,8 @@ pub(crate) struct Kept {
     known: Option<Remembered>,
     /// The number of the next change over the blocks.
     number: i64,
+    /// What its folder was called when it was first seen.
+    name: Option<String>,
 }
 
 /// What a plan writes.
@@ -58,7 +60,24 @@ impl Kept {
                 .resumed(),
             None => Machine::new(source.rules().clone()),
         };
-        Ok(Self { db, account, row, machine, known: None, number: 0 })
+        let name = row.as_ref().and_then(|row| row.name.clone());
+        Ok(Self { db, account, row, machine, known: None, number: 0, name })
+    }
+
+    /// The collection as it was committed last.
+    pub(crate) fn row(&self) -> Option<&feeds::Collection> {
+        self.row.as_ref()
+    }
+
+    /// The first plan of a collection that is new: that there is one. `arrived`: it came to an account that was
+    /// followed before, so what is in it is news. `name`: what its folder is called.
+    pub(crate) fn begin(&mut self, arrived: bool, name: &str) -> Plan {
+        if arrived {
+            self.machine = Machine::arrived(self.machine.rules().clone());
+        }
+        self.name = Some(name.to_owned());
+        let (events, writes) = (Vec::new(), Vec::new());
+        Plan { events, writes, next: self.machine.clone(), commit: true }
     }
 
     fn id<'s>(&'s self, source: &'s Source) -> &'s str {
@@ -198,6 +217,7 @@ impl Kept {
             account: self.account,
             id: source.collection().id.clone(),
             root: source.collection().root.as_str().to_owned(),
+            name: self.name.clone(),
             generation: expected.unwrap_or(0) + 1,
             cursor: plan.next.cursor().map(str::to_owned),
             manifest,

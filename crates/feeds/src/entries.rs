@@ -77,7 +77,7 @@ fn there(entry: &Entry, parent: Option<String>, synced: i64) -> There {
 }
 
 /// What of an entry goes into the log.
-fn kept(entry: &Entry) -> Value {
+pub(crate) fn kept(entry: &Entry) -> Value {
     let plain = Entry { raw: None, ..entry.clone() };
     serde_json::to_value(plain).unwrap_or(Value::Null)
 }

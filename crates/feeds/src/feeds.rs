@@ -9,7 +9,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tramontane_accounts::{Directory, Opened};
-use tramontane_activity::schedule::{Budget, BudgetId, Class, Outcome, Poll, Push, Schedule, Spec};
+use tramontane_activity::schedule::{
+    Budget, BudgetId, Class, Health, Outcome, Poll, Push, Schedule, Spec,
+};
 use tramontane_connector::changes::Heard;
 use tramontane_connector::{Connector, Kind, Lent, Registry, Retry};
 use tramontane_model::{AccountId, Clock};
@@ -19,14 +21,18 @@ use tramontane_store::{Db, log};
 use crate::account::{Followed, Lending, Polled};
 use crate::announcing::Announcing;
 use crate::error::{Error, Result};
+use crate::held::Held;
 use crate::live::Live;
 use crate::owner::{Owned, Owner};
 use crate::push::Pushing;
+use crate::trail::{Look, Nudged, Nudger, Trails};
 use crate::writer::{Writer, Writing};
 use crate::{seal, shard};
 
 /// How often feeds that were made or stopped elsewhere are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often the long polls are given to the accounts where they are worth most.
+const ASSIGN_EVERY: Duration = Duration::from_secs(30);
 /// How often the log is tidied.
 const UPKEEP_EVERY: Duration = Duration::from_secs(600);
 /// How far a look goes back behind the one before, in microseconds.
@@ -56,6 +62,8 @@ pub struct Options {
     pub rate: f64,
     /// How long events are kept.
     pub retention: Duration,
+    /// How many connections may be held open at services that answer them when something changes.
+    pub long_polls: usize,
 }
 
 impl Default for Options {
@@ -65,6 +73,7 @@ impl Default for Options {
             service_rate: 20.0,
             rate: 200.0,
             retention: Duration::from_secs(30 * 86_400),
+            long_polls: 512,
         }
     }
 }
@@ -110,15 +119,16 @@ struct Inner {
     owned: watch::Receiver<Owned>,
     wake: Notify,
     state: Mutex<State>,
+    trails: Trails,
     begin: Mutex<Option<(Owner, Writer)>>,
 }
 
-struct State {
-    schedule: Schedule,
+pub(crate) struct State {
+    pub(crate) schedule: Schedule,
     budgets: BTreeMap<String, BudgetId>,
     /// Which budgets a refusal of an account is about.
     throttles: BTreeMap<i64, BudgetId>,
-    warm: BTreeMap<i64, Arc<tokio::sync::Mutex<Followed>>>,
+    pub(crate) warm: BTreeMap<i64, Arc<tokio::sync::Mutex<Followed>>>,
     /// What was heard of since the last poll.
     heard: BTreeMap<i64, Heard>,
     /// Nudges of accounts that are not followed here, or not yet.
@@ -130,6 +140,8 @@ struct State {
     read: BTreeSet<i64>,
     /// What hears of changes in accounts on this machine; dropping one ends it.
     watches: BTreeMap<i64, AbortOnDropHandle<()>>,
+    /// Long polls.
+    pub(crate) held: Held,
 }
 
 impl Feeds {
@@ -166,6 +178,7 @@ impl Feeds {
             repairs: BTreeSet::new(),
             read: BTreeSet::new(),
             watches: BTreeMap::new(),
+            held: Held::default(),
         };
         Self(Arc::new(Inner {
             db: parts.db,
@@ -177,6 +190,7 @@ impl Feeds {
             owned,
             wake: Notify::new(),
             state: Mutex::new(state),
+            trails: Trails::new(),
             begin: Mutex::new(Some((owner, writer))),
         }))
     }
@@ -189,8 +203,9 @@ impl Feeds {
 
     /// Something may have changed in an account: it is looked at now. An account that is not followed here is
     /// left alone, unless it is being taken up.
-    pub fn nudge(&self, account: AccountId) {
-        let now = self.now();
+    pub fn nudge(&self, account: AccountId, by: Nudger) {
+        let (now, at) = (self.now(), self.0.clock.now().micros());
+        self.0.trails.nudged(account.number(), Nudged { at, by });
         let mut state = self.state();
         if state.schedule.health(key(account.number())).is_some() {
             state.schedule.nudge(key(account.number()), now);
@@ -205,14 +220,14 @@ impl Feeds {
     /// The API wrote to an account: it is looked at now; where folders are listed, when that has settled.
     pub fn written(&self, account: AccountId, service: &str) {
         if self.settles(service) {
-            self.look_later(account);
+            self.look_later(account, Nudger::Write);
         } else {
-            self.nudge(account);
+            self.nudge(account, Nudger::Write);
         }
     }
 
     /// Nudges an account when what changed has settled.
-    fn look_later(&self, account: AccountId) {
+    fn look_later(&self, account: AccountId, by: Nudger) {
         if !self.state().settling.insert(account.number()) {
             return;
         }
@@ -220,7 +235,7 @@ impl Feeds {
         tokio::spawn(async move {
             tokio::time::sleep(SETTLED).await;
             feeds.state().settling.remove(&account.number());
-            feeds.nudge(account);
+            feeds.nudge(account, by);
         });
     }
 
@@ -246,11 +261,24 @@ impl Feeds {
         self.state().repairs.insert(account.number());
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn trails(&self) -> &Trails {
+        &self.0.trails
+    }
+
+    /// How the schedule has an account.
+    pub(crate) fn scheduled(&self, account: i64) -> Option<Health> {
+        self.state().schedule.health(key(account))
+    }
+
+    pub(crate) fn long_polls(&self) -> usize {
+        self.0.options.long_polls
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self) -> i64 {
+    pub(crate) fn now(&self) -> i64 {
         self.0.clock.now().micros() / 1_000
     }
 
@@ -274,6 +302,7 @@ impl Feeds {
         let mut owned = self.0.owned.clone();
         let (mut seen, mut looked) = (Owned::default(), 0);
         let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut assign = tokio::time::interval(ASSIGN_EVERY);
         loop {
             let now_owned = Arc::clone(&owned.borrow_and_update());
             if *now_owned != *seen {
@@ -295,9 +324,11 @@ impl Feeds {
                         tracing::warn!(%error, "new feeds could not be looked for");
                     }
                 }
+                _ = assign.tick() => self.assign_long_polls(),
                 () = tokio::time::sleep(wait) => {}
             }
         }
+        self.state().held = Held::default();
         let done = async { while polls.join_next().await.is_some() {} };
         if tokio::time::timeout(drain, done).await.is_err() {
             tracing::warn!("polls were still under way; what they had not written is read again");
@@ -449,7 +480,7 @@ impl Feeds {
         let task = tokio::spawn(async move {
             while let Some(heard) = watch.next().await {
                 feeds.state().hear(id.number(), heard);
-                feeds.nudge(id);
+                feeds.nudge(id, Nudger::Watch);
             }
             feeds.state().schedule.set_push(key(id.number()), feeds.now(), Push::Off);
         });
@@ -458,7 +489,7 @@ impl Feeds {
         state.watches.insert(id.number(), AbortOnDropHandle::new(task));
         drop(state);
         // It hears of what happens from now on; what happened before is found by looking.
-        self.nudge(id);
+        self.nudge(id, Nudger::Start);
     }
 
     fn start_polls(&self, polls: &mut JoinSet<()>) {
@@ -494,12 +525,22 @@ impl Feeds {
         let unsettled = outcome.as_ref().is_ok_and(|polled| polled.unsettled);
         self.finish(&poll, id, outcome);
         if unsettled {
-            self.look_later(id);
+            self.look_later(id, Nudger::Unsettled);
         }
     }
 
     fn finish(&self, poll: &Poll, id: AccountId, outcome: Result<Polled>) {
         let now = self.now();
+        let look = Look {
+            at: self.0.clock.now().micros(),
+            reason: poll.reason,
+            times: 1,
+            requests: outcome.as_ref().map_or(0, |polled| polled.requests),
+            seen: outcome.as_ref().map_or(0, |polled| polled.seen),
+            events: outcome.as_ref().map_or(0, |polled| polled.events),
+            error: outcome.as_ref().err().map(ToString::to_string),
+        };
+        self.0.trails.looked(id.number(), look);
         let mut state = self.state();
         let state = &mut *state;
         match outcome {
@@ -609,10 +650,11 @@ impl State {
         self.warm.remove(&account);
         self.heard.remove(&account);
         self.watches.remove(&account);
+        self.held.close(account);
     }
 }
 
 /// The number of an account in the schedule.
-fn key(account: i64) -> u64 {
+pub(crate) fn key(account: i64) -> u64 {
     account.unsigned_abs()
 }

@@ -7,6 +7,7 @@
 
 mod account;
 mod announcing;
+mod arrivals;
 mod collection;
 pub mod deliver;
 pub mod elsewhere;
@@ -14,6 +15,8 @@ pub mod entries;
 mod error;
 pub mod feeds;
 pub mod following;
+pub mod health;
+mod held;
 pub mod live;
 pub mod log;
 mod owner;
@@ -21,6 +24,7 @@ pub mod push;
 pub mod seal;
 pub mod shard;
 pub mod source;
+pub mod trail;
 mod writer;
 
 pub use deliver::Deliveries;

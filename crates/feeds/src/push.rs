@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::error::{Error, Result};
 use crate::feeds::Feeds;
+use crate::trail::Nudger;
 
 /// How long a channel is asked for; what the service grants counts.
 const LIFE: Duration = Duration::from_secs(7 * 86_400);
@@ -269,15 +270,15 @@ impl Feeds {
         let of_channel = row.and_then(|row| AccountId::new(row.account));
         for nudge in nudges.into_iter().take(10_000) {
             match (nudge, of_channel) {
-                (Nudge::Channel, Some(account)) => self.nudge(account),
+                (Nudge::Channel, Some(account)) => self.nudge(account, Nudger::Push),
                 (Nudge::Repair, Some(account)) => {
                     self.repair(account);
-                    self.nudge(account);
+                    self.nudge(account, Nudger::Push);
                 }
                 (Nudge::User(user), _) => {
                     for account in feeds::accounts_of_user(self.db(), service, &user).await? {
                         if let Some(account) = AccountId::new(account) {
-                            self.nudge(account);
+                            self.nudge(account, Nudger::Push);
                         }
                     }
                 }

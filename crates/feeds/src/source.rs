@@ -86,6 +86,14 @@ impl Source {
         &self.collection
     }
 
+    /// The folder that the collection lies below.
+    ///
+    /// # Errors
+    /// The service's.
+    pub(crate) async fn root(&self, cx: &Cx) -> Result<Entry> {
+        self.storage.get(cx, &EntryRef::folder(self.collection.root.clone())).await
+    }
+
     /// The service's answer. `items` holds what is known of the keys that are asked about.
     ///
     /// # Errors

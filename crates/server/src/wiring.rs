@@ -11,13 +11,13 @@ use secrecy::ExposeSecret as _;
 use tramontane_accounts::upstream::{BackChannel, GrantOptions, Grants, OperatorClients};
 use tramontane_accounts::{Directory, Keys, Masters, Options};
 use tramontane_api::limits::Rate;
-use tramontane_api::{ApiLimits, App, Fetch, Parts, Site, WebhookView, Written};
+use tramontane_api::{ApiLimits, App, Fetch, Parts, Site, WebhookView};
 use tramontane_connector::http::{Request, Response};
 use tramontane_connector::{Bases, Lent, Registry};
 use tramontane_feeds::deliver::{DeliveryOptions, Post};
 use tramontane_feeds::{Deliveries, Feeds, Live, Log, Pushing};
 use tramontane_fill::{Ceilings, Spool};
-use tramontane_model::{AccountId, Clock, SystemClock};
+use tramontane_model::{Clock, SystemClock};
 use tramontane_store::{Db, Journal, Limits};
 use tramontane_tasks::Tasks;
 use tramontane_vault::{Entropy, MasterKey, SystemEntropy};
@@ -277,17 +277,8 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
     });
     deliveries.show_with(Arc::new(WebhookView::new(&app, base)));
     let feeds = feeds(house, &app);
-    app.tell_of_writes(Arc::new(Nudging(feeds.clone())));
+    app.follow_with(feeds.clone());
     Ok(Built { app, tasks, feeds, deliveries })
-}
-
-/// The running feed looks at an account when the API wrote to it.
-struct Nudging(Feeds);
-
-impl Written for Nudging {
-    fn written(&self, account: AccountId, service: &str) {
-        self.0.written(account, service);
-    }
 }
 
 /// The running feed, with the log that the API reads.

@@ -13,3 +13,6 @@ CREATE TABLE announcements (
     details TEXT NOT NULL,
     PRIMARY KEY (account, at, kind, subject)
 );
+
+-- What a collection's folder was called when it was first seen, for telling that it went.
+ALTER TABLE collections ADD COLUMN name TEXT;

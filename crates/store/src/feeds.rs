@@ -73,6 +73,8 @@ record! {
         pub id: String,
         /// The folder that it lies below.
         pub root: String,
+        /// What that folder was called when it was first seen.
+        pub name: Option<String>,
         /// Counts the complete listings.
         pub generation: i64,
         /// The service's cursor.

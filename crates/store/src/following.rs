@@ -28,8 +28,7 @@ pub async fn insert_account(
     accounts::insert_in(&mut tx, row, credential).await?;
     if let Some(feed) = feed {
         feeds::insert_in(&mut tx, feed).await?;
-        let said =
-            Announcement::of_account(row.id, "account.connected", &row.display, row.created);
+        let said = Announcement::of_account(row.id, "account.connected", &row.display, row.created);
         announcements::announce_in(&mut tx, &said).await?;
     }
     feeds::subscribe_in(&mut tx, subscription).await?;
@@ -134,11 +133,7 @@ pub async fn heads(db: &Db, wanted: &[i64]) -> Result<Vec<(i64, i64)>> {
 
 /// Which of these accounts are an application's, also those that were switched off or deleted, with their
 /// services.
-pub async fn of_application(
-    db: &Db,
-    application: &str,
-    ids: &[i64],
-) -> Result<Vec<(i64, String)>> {
+pub async fn of_application(db: &Db, application: &str, ids: &[i64]) -> Result<Vec<(i64, String)>> {
     let mut found = Vec::new();
     for some in ids.chunks(IDS) {
         let text = format!(

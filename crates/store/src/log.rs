@@ -341,7 +341,7 @@ async fn write_collection(tx: &mut Tx, write: &CollectionWrite) -> Result<bool> 
         None => {
             statement(
                 "INSERT INTO collections (account, id, root, generation, cursor, manifest, \
-                 progress, modified) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+                 progress, modified, name) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
                  ON CONFLICT (account, id) DO NOTHING",
             )
             .bind(row.account)
@@ -352,6 +352,7 @@ async fn write_collection(tx: &mut Tx, write: &CollectionWrite) -> Result<bool> 
             .bind(row.manifest.as_slice())
             .bind(row.progress.as_slice())
             .bind(row.modified)
+            .bind(row.name.as_deref())
             .execute(&mut **tx)
             .await?
         }

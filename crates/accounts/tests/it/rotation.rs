@@ -215,7 +215,9 @@ async fn a_damaged_value_is_named_and_stops_nothing() {
         };
         let row = tramontane_store::accounts::find(db, ana.id().number()).await.unwrap().unwrap();
         assert!(
-            tramontane_store::accounts::update_with_credential(db, &row, &moved, None).await.unwrap()
+            tramontane_store::accounts::update_with_credential(db, &row, &moved, None)
+                .await
+                .unwrap()
         );
         house.directory.forget_all();
         let refused = house.directory.open(ana.id()).await.unwrap_err();

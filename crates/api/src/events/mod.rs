@@ -4,10 +4,12 @@
 //! requests. `read` answers pages and waits for them, `view` is an event as it is shown, `cursor` what a
 //! position looks like, `stream` and `whole` the streams of one account and of all of an application,
 //! `outlet` what they write to, `ticket` the tokens that browsers open one with, `webhook` an event as webhooks
-//! bring it.
+//! bring it, `health` how a feed is, `explain` why something was not told.
 
 mod cursor;
+mod explain;
 mod filter;
+mod health;
 mod outlet;
 mod read;
 mod routes;

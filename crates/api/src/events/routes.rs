@@ -5,7 +5,7 @@ use http::StatusCode;
 use crate::route::{Content, Endpoint, Routes, delete, get, patch, post};
 use crate::v1::later;
 
-use super::{read, stream, subscriptions, ticket, whole};
+use super::{explain, health, read, stream, subscriptions, ticket, whole};
 
 const OK: StatusCode = StatusCode::OK;
 const CREATED: StatusCode = StatusCode::CREATED;
@@ -38,7 +38,19 @@ fn events() -> Routes {
                 .takes(&["X-Kloudless-Raw-Data"])
                 .gives::<super::view::One>(OK)],
         )
-        .any_at("/v1/accounts/{account}/events/health", later::of_account)
+        .at(
+            "/v1/accounts/{account}/events/health",
+            [get("getFeedHealth", health::retrieve)
+                .says("Where the account's changes come from, when it was read, and what is known of it.")
+                .gives::<health::FeedHealth>(OK)],
+        )
+        .at(
+            "/v1/accounts/{account}/events/explain",
+            [get("explainFeed", explain::retrieve)
+                .says("Why something was not told: what was heard, read, compared, filtered and delivered.")
+                .takes(&["explained_event", "explained_object"])
+                .gives::<explain::Explanation>(OK)],
+        )
         .any_at("/v1/accounts/{account}/events/digest", later::of_account)
 }
 

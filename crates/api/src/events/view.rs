@@ -185,7 +185,10 @@ impl<'a> View<'a> {
                     let id = object.id.as_str();
                     members.insert("href".into(), self.href(&format!("/tasks/{id}")).into());
                     members.insert("operation".into(), object.name.as_str().into());
-                    members.insert("state".into(), event.entry.get("state").cloned().unwrap_or_default());
+                    members.insert(
+                        "state".into(),
+                        event.entry.get("state").cloned().unwrap_or_default(),
+                    );
                 }
                 Category::Storage => {}
             }

@@ -253,7 +253,7 @@ async fn one_event_is_found_by_its_id_alone() {
         let reply = read(&house, account, &format!("/{id}")).await;
         assert_eq!(reply.problem(), (404, "not_found".into()), "{id}");
     }
-    for later in ["/health", "/digest"] {
+    for later in ["/digest"] {
         assert_eq!(read(&house, account, later).await.problem(), (501, "not_implemented".into()));
     }
 }
@@ -349,4 +349,35 @@ async fn only_who_may_follow_changes_reads_events() {
     assert_eq!(foreign.problem(), (403, "forbidden".into()));
     assert_eq!(house.get(&path).send().await.problem(), (403, "forbidden".into()));
     assert_eq!(house.get("/v1/accounts/99/events").key().send().await.problem().0, 404);
+}
+
+#[tokio::test]
+async fn the_health_of_a_feed_and_why_something_was_not_told() {
+    on_each_engine(ApiLimits::default(), |house| async {
+        let account = house.account("a").await;
+        Writer::new(&house).await.files(account, &["a", "b", "a"]).await;
+        let health = read(&house, account, "/health").await.json();
+        assert_eq!((&health["following"], &health["newest"]), (&json!(true), &json!(3)));
+        assert_eq!(health["polling"], Value::Null, "nothing polls in this process");
+        let all = read(&house, account, "/explain").await.json();
+        assert_eq!((&all["events"], &all["deliveries"]), (&json!([]), &json!([])));
+        let object = read(&house, account, "").await.json()["objects"][0]["metadata"]["id"].clone();
+        let object = object.as_str().unwrap();
+        let told = read(&house, account, &format!("/explain?object={object}")).await.json();
+        let ids: Vec<&str> = told["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["id"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids, [format!("evt_{account}_3"), format!("evt_{account}_1")]);
+        let one = read(&house, account, &format!("/explain?event=evt_{account}_2")).await.json();
+        assert_eq!(one["events"][0]["type"], "storage.file.added");
+        for (bad, status) in [("object=x", 400), ("event=x", 404), ("event=evt_1_1", 404)] {
+            let reply = read(&house, account, &format!("/explain?{bad}")).await;
+            assert_eq!(reply.problem().0, status, "{bad}");
+        }
+        house
+    })
+    .await;
 }

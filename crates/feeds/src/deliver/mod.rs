@@ -14,6 +14,7 @@ mod pages;
 mod replay;
 mod run;
 mod send;
+mod standing;
 mod stock;
 
 use std::sync::{Arc, OnceLock};
@@ -33,6 +34,7 @@ pub use attempts::{Delivery, Wanted};
 pub use endpoint::{Endpoint, Format};
 pub use replay::ReplayRequest;
 pub use send::Answered;
+pub use standing::Standing;
 
 /// Sends one request to an address that an application named: guarded, no redirects, once. The wire does.
 #[async_trait]

@@ -177,11 +177,7 @@ impl Inner {
                 let whole = events.first().is_some_and(|one| one.numbered.sequence == key.first)
                     && events.last().is_some_and(|one| one.numbered.sequence == key.last);
                 let batch = endpoint.rules().batch > 1 || key.last > key.first;
-                if whole {
-                    self.message(&row.id, &key, batch, &events).await?
-                } else {
-                    None
-                }
+                if whole { self.message(&row.id, &key, batch, &events).await? } else { None }
             }
         };
         let Some(message) = message else { return Ok(None) };

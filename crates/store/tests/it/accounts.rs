@@ -129,7 +129,8 @@ async fn of_two_changes_at_once_one_wins_and_the_other_knows() {
         let read = accounts::find(db, 1).await.unwrap().unwrap();
         let mine = Account { display: "mine".into(), ..read.clone() };
         let theirs = Account { display: "theirs".into(), ..read.clone() };
-        let (a, b) = tokio::join!(accounts::update(db, &mine, None), accounts::update(db, &theirs, None));
+        let (a, b) =
+            tokio::join!(accounts::update(db, &mine, None), accounts::update(db, &theirs, None));
         assert!(a.unwrap() ^ b.unwrap());
         let now = accounts::find(db, 1).await.unwrap().unwrap();
         assert_eq!(now.revision, read.revision + 1);

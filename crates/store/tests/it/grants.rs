@@ -60,7 +60,8 @@ async fn renewed_tokens_are_written_when_the_credential_is_the_one_that_was_read
         assert_eq!(dead.credential_state, CredentialState::Dead);
         assert_eq!(dead.credential_reason.as_deref(), Some("revoked"));
         let failing = CredentialState::Failing;
-        let said = accounts::set_credential_state(db, 1, 1, failing, Some("unknown"), 130, None).await;
+        let said =
+            accounts::set_credential_state(db, 1, 1, failing, Some("unknown"), 130, None).await;
         assert!(!said.unwrap(), "what is dead is not called failing");
         let credential = credentials::find(db, 1).await.unwrap().unwrap();
         let renewal = Renewal {

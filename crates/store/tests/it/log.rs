@@ -1,5 +1,7 @@
 //! The activity log: fenced appends, reading by feed and by position, sealing, slices.
 
+use tramontane_store::accounts::{self, CredentialState};
+use tramontane_store::announcements;
 use tramontane_store::feeds::{self, Collection, Feed, Subscription};
 use tramontane_store::log::{self, Append, CollectionWrite, Commit, Committed, Piece, Place};
 use tramontane_store::scratch::on_each_engine;
@@ -87,6 +89,45 @@ async fn a_writer_that_lost_its_shard_writes_nothing() {
 }
 
 #[tokio::test]
+async fn an_announcement_is_taken_once_with_the_commit_that_tells_it() {
+    on_each_engine(|scratch| async {
+        let db = &scratch.db;
+        let epoch = ready(db).await;
+        assert!(announcements::waiting(db, 0, 9).await.unwrap().is_empty());
+        let row = accounts::find(db, 1).await.unwrap().unwrap();
+        assert!(accounts::update(db, &row, Some("account.updated")).await.unwrap());
+        assert!(!accounts::update(db, &row, Some("account.updated")).await.unwrap(), "it is old");
+        let dead = CredentialState::Dead;
+        let said = Some("account.needs_reconnect");
+        let set =
+            |now| accounts::set_credential_state(db, 1, row.revision + 1, dead, None, now, said);
+        assert!(set(700).await.unwrap());
+        assert!(!set(701).await.unwrap(), "it was dead before");
+        let waiting = announcements::waiting(db, 0, 9).await.unwrap();
+        let kinds: Vec<&str> = waiting.iter().map(|one| one.kind.as_str()).collect();
+        assert_eq!(kinds, ["account.updated", "account.needs_reconnect"]);
+        assert!(announcements::waiting(db, 1, 9).await.unwrap().is_empty());
+        let telling = Commit { taken: waiting.clone(), ..commit(epoch, 1, vec![append(1, 0, 2)]) };
+        let fenced = Commit { epoch: epoch - 1, ..telling.clone() };
+        assert_eq!(log::commit(db, &fenced).await.unwrap(), Committed::Fenced);
+        assert_eq!(announcements::waiting(db, 0, 9).await.unwrap(), waiting);
+        assert_eq!(log::commit(db, &telling).await.unwrap(), Committed::At(1));
+        assert!(announcements::waiting(db, 0, 9).await.unwrap().is_empty());
+        let again = Commit { appends: vec![append(1, 2, 2)], ..telling };
+        assert_eq!(log::commit(db, &again).await.unwrap(), Committed::Stale);
+        assert_eq!(log::extent(db, 1).await.unwrap().unwrap().head, 2);
+        accounts::delete(db, &row.application, 1, 900).await.unwrap().unwrap();
+        let waiting = announcements::waiting(db, 0, 9).await.unwrap();
+        assert_eq!(
+            (waiting[0].kind.as_str(), waiting[0].name.as_str()),
+            ("account.deleted", row.display.as_str())
+        );
+        scratch
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_stale_head_or_generation_takes_the_whole_commit_back() {
     on_each_engine(|scratch| async {
         let db = &scratch.db;
@@ -98,6 +139,7 @@ async fn a_stale_head_or_generation_takes_the_whole_commit_back() {
                 account: 1,
                 id: String::new(),
                 root: "root".into(),
+                name: Some("Files".into()),
                 generation: 1,
                 cursor: Some("c1".into()),
                 manifest: vec![1],

@@ -216,6 +216,18 @@ impl Machine {
         }
     }
 
+    /// A collection that came to an account which was followed before: what is in it is news.
+    #[must_use]
+    pub fn arrived(rules: Rules) -> Self {
+        Self { first: false, ..Self::new(rules) }
+    }
+
+    /// Whether everything was listed once.
+    #[must_use]
+    pub fn has_listed(&self) -> bool {
+        !self.first
+    }
+
     /// The form that is kept. What waits for the end of a sweep is not: the sweep begins again.
     #[must_use]
     pub fn stored(&self) -> Self {
