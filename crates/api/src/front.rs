@@ -59,6 +59,7 @@ pub struct Front {
     app: App,
     routes: Router,
     operations: Option<Router>,
+    pushes: Option<Router>,
     traces: Option<Traces>,
 }
 
@@ -67,7 +68,7 @@ impl Front {
     #[must_use]
     pub fn new(app: App) -> Self {
         let routes = router::routes().into_router(app.clone());
-        Self { app, routes, operations: None, traces: None }
+        Self { app, routes, operations: None, pushes: None, traces: None }
     }
 
     /// The same, with what operators ask of the process (`/healthz`, `/readyz`, `/metrics`) answered by
@@ -75,6 +76,12 @@ impl Front {
     #[must_use]
     pub fn with_operations(self, operations: Router) -> Self {
         Self { operations: Some(operations), ..self }
+    }
+
+    /// The same, with what services push below `/v1/push/` answered by these routes, past the API's limits and log.
+    #[must_use]
+    pub fn with_pushes(self, pushes: Router) -> Self {
+        Self { pushes: Some(pushes), ..self }
     }
 
     /// The same, with spans that join their callers' traces. Without it, what a caller told is passed
@@ -105,6 +112,12 @@ impl Front {
         let arrival = self.app.site().arrival(&parts.headers, authority, peer);
         if let Some(uri) = normal_uri(&parts.uri, &arrival.prefix) {
             parts.uri = uri;
+        }
+        if let Some(pushes) = &self.pushes
+            && parts.uri.path().starts_with("/v1/push/")
+        {
+            let Ok(answer) = pushes.clone().call(Request::from_parts(parts, body)).await;
+            return answer;
         }
         let request_id = uuid::Uuid::now_v7().to_string();
         let span = tracing::info_span!(

@@ -251,7 +251,11 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
     let tasks = Tasks::new(house.db.clone(), Arc::clone(&house.clock), Arc::clone(&entropy), tasks);
     let lent: Arc<dyn Lent> = house.wire.clone();
     let log = Log::new(house.db.clone(), Live::default());
-    let base = settings.public_urls.first().cloned().unwrap_or_default();
+    // What is not asked for by a request has no host of its own to begin with.
+    let base = match settings.public_urls.first() {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{}", settings.listen),
+    };
     let deliveries = Deliveries::new(
         house.directory.clone(),
         log.clone(),
@@ -309,7 +313,10 @@ fn push_base(house: &House) -> Option<Url> {
     let public = settings.public_urls.first().and_then(|text| Url::parse(text).ok());
     let own = || Url::parse(&format!("http://{}", settings.listen)).ok();
     let base = public.filter(|url| url.scheme() == "https" || settings.sandbox);
-    base.or_else(|| own().filter(|_| settings.sandbox))?.join("/v1/push/").ok()
+    let mut base = base.or_else(|| own().filter(|_| settings.sandbox))?;
+    // A public URL may have a path.
+    base.path_segments_mut().ok()?.pop_if_empty().extend(["v1", "push", ""]);
+    Some(base)
 }
 
 /// A name that stays the same for a data directory on a machine.

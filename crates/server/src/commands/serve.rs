@@ -86,9 +86,9 @@ pub async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
         metrics: Arc::new(telemetry.metrics.clone()),
         stop: stop.clone(),
     };
-    let mut front = Front::new(built.app.clone()).with_operations(
-        router(operations.clone(), settings.metrics).merge(pushes::router(built.feeds.clone())),
-    );
+    let mut front = Front::new(built.app.clone())
+        .with_operations(router(operations.clone(), settings.metrics))
+        .with_pushes(pushes::router(built.feeds.clone()));
     if let Some(traces) = telemetry.lent() {
         front = front.with_traces(traces);
     }
