@@ -179,7 +179,7 @@ def long_polls(scene):
         if service == "dropbox":
             scene.raw(account, "POST", "/2/files/create_folder_v2", {"path": "/heard"})
         else:
-            scene.raw(account, "POST", "/2.0/folders", {"name": "heard", "parent": {"id": "0"}})
+            scene.raw(account, "POST", "/folders", {"name": "heard", "parent": {"id": "0"}})
         scene.event(account, is_called("heard", "add"))
         nudges = scene.get(account, "/events/explain")["nudges"]
         check(any(nudge["by"] == "long_poll" for nudge in nudges), f"{service}: a long poll says when to look")

@@ -174,6 +174,8 @@ impl Followed {
         }
         let mut all = self.collections.iter().flatten();
         polled.unsettled = all.any(|(_, one)| one.kept.machine.is_unsettled());
+        // Collections that came or went are looked at in the next poll, which follows at once.
+        polled.more |= self.look;
         self.synced = cx.now().micros();
         self.keep_channels(connector.as_ref(), &cx, &mut polled).await?;
         Ok(polled)
