@@ -219,6 +219,7 @@ impl Account {
     pub async fn other(&self, id: AccountId) -> Answer<Self> {
         let opened = self.app.directory().account(&self.caller, id).await?;
         opened.require_active()?;
+        self.call.set_target(&opened);
         let access = self.caller.access(id).cloned().unwrap_or_default();
         let places = places(&access, "storage", Verb::Write)?;
         let as_user = self.as_user.clone().filter(|_| id == self.id());

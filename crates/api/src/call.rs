@@ -36,6 +36,8 @@ pub struct Facts {
     route: OnceLock<&'static str>,
     application: OnceLock<String>,
     opened: OnceLock<Arc<Opened>>,
+    /// The account that the request writes to beside its own: the target of a copy or a move.
+    target: OnceLock<Arc<Opened>>,
     asked_service: OnceLock<()>,
     budget: Mutex<Option<Budget>>,
     /// The place among the requests under way.
@@ -76,6 +78,7 @@ impl Call {
             route: OnceLock::new(),
             application: OnceLock::new(),
             opened: OnceLock::new(),
+            target: OnceLock::new(),
             asked_service: OnceLock::new(),
             budget: Mutex::new(None),
             room: Mutex::new(None),
@@ -125,6 +128,15 @@ impl Facts {
     /// Notes the account that the request is for. The first one counts.
     pub fn set_opened(&self, opened: &Arc<Opened>) {
         let _ = self.opened.set(opened.clone());
+    }
+
+    /// The account that the request writes to beside its own.
+    pub(crate) fn target(&self) -> Option<&Arc<Opened>> {
+        self.target.get()
+    }
+
+    pub(crate) fn set_target(&self, opened: &Arc<Opened>) {
+        let _ = self.target.set(opened.clone());
     }
 
     pub(crate) fn set_asked_service(&self) {

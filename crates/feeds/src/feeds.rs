@@ -123,12 +123,19 @@ struct Inner {
     begin: Mutex<Option<(Owner, Writer)>>,
 }
 
+/// An account that is kept in memory.
+pub(crate) struct Warm {
+    pub(crate) account: Arc<tokio::sync::Mutex<Followed>>,
+    /// When it was polled last, in milliseconds.
+    polled: i64,
+}
+
 pub(crate) struct State {
     pub(crate) schedule: Schedule,
     budgets: BTreeMap<String, BudgetId>,
     /// Which budgets a refusal of an account is about.
     throttles: BTreeMap<i64, BudgetId>,
-    pub(crate) warm: BTreeMap<i64, Arc<tokio::sync::Mutex<Followed>>>,
+    pub(crate) warm: BTreeMap<i64, Warm>,
     /// What was heard of since the last poll.
     heard: BTreeMap<i64, Heard>,
     /// Nudges of accounts that are not followed here, or not yet.
@@ -508,10 +515,12 @@ impl Feeds {
             let heard = state.heard.remove(&id.number());
             let schedule = state.schedule.encode(poll.feed).map(|bytes| bytes.to_vec());
             let lending = &self.0.lending;
-            let account = state.warm.entry(id.number()).or_insert_with(|| {
-                Arc::new(tokio::sync::Mutex::new(Followed::new(id, lending.clone())))
+            let warm = state.warm.entry(id.number()).or_insert_with(|| Warm {
+                account: Arc::new(tokio::sync::Mutex::new(Followed::new(id, lending.clone()))),
+                polled: poll.at,
             });
-            (Arc::clone(account), heard, schedule)
+            warm.polled = poll.at;
+            (Arc::clone(&warm.account), heard, schedule)
         };
         let mut followed = account.lock().await;
         if self.state().repairs.remove(&id.number()) {
@@ -578,7 +587,7 @@ impl Feeds {
             }
         }
         if state.warm.len() > MAX_WARM {
-            state.warm.retain(|_, account| Arc::strong_count(account) > 1);
+            state.cool();
         }
         self.0.wake.notify_one();
     }
@@ -630,6 +639,20 @@ impl State {
         let budget = self.schedule.open_budget(now, Budget::aim(rate));
         self.budgets.insert(name.to_owned(), budget);
         budget
+    }
+
+    /// Lets go of the quarter of the accounts in memory that were polled longest ago.
+    fn cool(&mut self) {
+        let mut idle: Vec<(i64, i64)> = self
+            .warm
+            .iter()
+            .filter(|(_, warm)| Arc::strong_count(&warm.account) == 1)
+            .map(|(account, warm)| (warm.polled, *account))
+            .collect();
+        idle.sort_unstable();
+        for (_, account) in idle.into_iter().take(MAX_WARM / 4) {
+            self.warm.remove(&account);
+        }
     }
 
     /// Notes where to look in an account.

@@ -12,6 +12,7 @@ use tramontane_connector::changes::Changes;
 use tramontane_connector::{Collection, Cx};
 use tramontane_model::AccountId;
 
+use crate::account::Followed;
 use crate::error::{Error, Result};
 use crate::feeds::{Feeds, key};
 use crate::trail::Nudger;
@@ -112,7 +113,7 @@ impl Feeds {
         let until = tokio::time::Instant::now() + READ_WITHIN;
         while tokio::time::Instant::now() < until {
             sleep(LOOK).await;
-            let followed = self.state().warm.get(&account.number()).cloned();
+            let followed = self.in_memory(account);
             let followed = followed.ok_or(Error::Off)?;
             if followed.lock().await.cursors() != before {
                 return Ok(true);
@@ -121,9 +122,14 @@ impl Feeds {
         Ok(false)
     }
 
+    fn in_memory(&self, account: AccountId) -> Option<Arc<tokio::sync::Mutex<Followed>>> {
+        let state = self.state();
+        state.warm.get(&account.number()).map(|warm| Arc::clone(&warm.account))
+    }
+
     /// What to wait with; `None` when the account is not followed here, or not followed yet.
     async fn waiting(&self, account: AccountId) -> Result<Option<Waiting>> {
-        let followed = self.state().warm.get(&account.number()).cloned();
+        let followed = self.in_memory(account);
         let Some(followed) = followed else { return Ok(None) };
         // A poll that is under way is waited for.
         let followed = followed.lock().await;

@@ -47,7 +47,9 @@ pub(crate) async fn around(request: Request, next: Next) -> Response {
     let may_be_done = response.status().is_success() || response.status().is_server_error();
     if let (true, Some(opened)) = (is_storage && may_be_done && call.asked_service(), call.opened())
     {
-        front.app().written(opened.account.id, &opened.account.service);
+        for opened in [Some(opened), call.target()].into_iter().flatten() {
+            front.app().written(opened.account.id, &opened.account.service);
+        }
     }
     response
 }
