@@ -16,8 +16,8 @@ const PAGE: usize = 4_096;
 const GONE: u8 = 8;
 /// The extra bytes hold more than the plain form does.
 const EXTRA: u8 = 16;
-/// The extra bytes begin with the size. What was remembered before sizes were has none.
-const SIZED: u8 = 32;
+/// The flag of records whose extra bytes begin with the size. What was remembered before sizes were has none.
+pub const SIZED: u8 = 32;
 /// The id is the key with the extra text before it.
 const BELOW: u8 = 64;
 
@@ -143,6 +143,13 @@ impl Remembered {
         }
         let next = page.next.map(|at| From { at: Some(at), below: from.below.clone() });
         Ok(Items { items, next })
+    }
+
+    /// Where [`Remembered::page`] goes on after an item.
+    #[must_use]
+    pub fn after(&self, key: &str) -> Vec<u8> {
+        let own = if self.by_path { key.as_bytes().to_vec() } else { own(key) };
+        self.state.base().order().successor(&own)
     }
 
     fn keys_below(&mut self, prefix: &[u8]) -> Result<Vec<String>, Error> {
