@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use tokio::time::Instant;
 use tramontane_connector::{Entry, Storage as _};
 use tramontane_model::{Op, Timestamp};
 
@@ -10,6 +11,7 @@ use crate::answer::ok;
 use crate::paging::NumberPage;
 use crate::problem::{Answer, Problem};
 use crate::query::Query;
+use crate::remembered;
 use crate::render::Render;
 use crate::v1::search::failed;
 
@@ -42,11 +44,13 @@ pub async fn recent(Accounts(accounts): Accounts, query: Query) -> Answer {
     let mut errors = Vec::new();
     let mut first_problem = None;
     let mut all: Vec<(&Account, Entry)> = Vec::new();
+    let mut noticed = Vec::new();
     let mut fine = false;
     for (account, found) in futures::future::join_all(each).await {
         match found {
-            Ok(entries) => {
+            Ok((entries, by_events)) => {
                 fine = true;
+                noticed.extend(by_events.then(|| account.id()));
                 all.extend(entries.into_iter().map(|entry| (account, entry)));
             }
             Err(problem) => {
@@ -71,12 +75,23 @@ pub async fn recent(Accounts(accounts): Accounts, query: Query) -> Answer {
     let mut shown = Vec::new();
     for (account, entry) in page.of(all) {
         // One account's objects follow each other seldom here, so each is rendered by itself.
-        shown.extend(Render::new(account, &query)?.many(vec![entry]).await?);
+        let entries = if noticed.contains(&account.id()) {
+            let (storage, cx) = (account.storage()?, account.cx());
+            let enough = Instant::now() + cx.time_left();
+            remembered::present(storage, &cx, vec![entry.reference()], enough).await?.0
+        } else {
+            vec![entry]
+        };
+        shown.extend(Render::new(account, &query)?.many(entries).await?);
     }
     ok(&page.answer("storage", total, shown)?.with_errors(errors))
 }
 
-async fn one(account: &Account, after: Option<Timestamp>) -> Answer<Vec<Entry>> {
+/// The newest files of an account, and whether they are as they were when they were noticed.
+async fn one(account: &Account, after: Option<Timestamp>) -> Answer<(Vec<Entry>, bool)> {
     let storage = account.storage_for(Op::RecentList)?;
-    Ok(storage.recent(&account.cx(), after, MOST).await?)
+    if let Some(entries) = remembered::recent(account, after, MOST).await? {
+        return Ok((entries, true));
+    }
+    Ok((storage.recent(&account.cx(), after, MOST).await?, false))
 }

@@ -6,6 +6,7 @@
 //! readers that work at once, the number of blocks by what each answer may read.
 
 mod digest;
+mod recent;
 mod search;
 mod size;
 
@@ -21,6 +22,7 @@ use tramontane_store::feeds::{Collection, FeedState};
 use tramontane_store::{Db, states};
 
 pub use digest::{Digest, Part as DigestPart, Prefix, Sum};
+pub use recent::Recent;
 pub use search::{At, Found, Hit, Search};
 pub use size::Size;
 
@@ -54,27 +56,37 @@ impl States {
         Self { db, room: Arc::new(Semaphore::new(READERS)) }
     }
 
-    /// Opens what is known of an account as the last commit left it. `None` when the account is not followed,
-    /// or not everything in it was listed once: then nothing can be said of what is not known.
+    /// As [`States::open`], while the account is followed: nothing new would be known else.
+    async fn open_followed(&self, account: i64) -> Result<Option<Opened>> {
+        Ok(self.open(account).await?.filter(|opened| opened.is_followed))
+    }
+
+    /// Opens what is known of an account as the last commit left it. `None` when not everything in it was listed
+    /// once: then nothing can be said of what is not known.
     async fn open(&self, account: i64) -> Result<Option<Opened>> {
         let Some(standing) = states::standing(&self.db, account).await? else { return Ok(None) };
         let subscription = standing.subscription.filter(|one| one.active);
-        if standing.feed.state != FeedState::Following || standing.collections.is_empty() {
+        if standing.collections.is_empty() {
             return Ok(None);
         }
         let mut parts = Vec::with_capacity(standing.collections.len());
+        let mut items = 0;
         for (row, changes) in standing.collections {
             let machine = serde_json::from_slice::<Machine>(&row.progress)
                 .map_err(|_| snapshot::Error::Damaged("the progress of a collection"))?;
             if !machine.knows_all() {
                 return Ok(None);
             }
+            items += machine.items();
             parts.push(Part { row, changes, rules: machine.rules().clone() });
         }
         Ok(Some(Opened {
             db: self.db.clone(),
             account,
             parts,
+            is_followed: standing.feed.state == FeedState::Following,
+            items,
+            settings_since: subscription.as_ref().map_or(0, |one| one.modified),
             head: subscription.as_ref().map(|one| one.head),
             watches_all: subscription.is_some_and(|one| Watched::of(&one).folders.is_empty()),
             synced: standing.feed.synced,
@@ -88,6 +100,11 @@ struct Opened {
     db: Db,
     account: i64,
     parts: Vec<Part>,
+    is_followed: bool,
+    /// How many files and folders there are.
+    items: u64,
+    /// When what the default feed tells of was last changed.
+    settings_since: i64,
     /// The number of the newest event of the default feed; `None` when that is off.
     head: Option<i64>,
     /// The default feed tells of everything.

@@ -74,7 +74,7 @@ impl States {
     pub async fn search(&self, account: i64, search: &Search) -> Result<Option<Found>> {
         let Ok(_seat) = self.room.acquire().await else { return Ok(None) };
         for _ in 0..TRIES {
-            let Some(mut opened) = self.open(account).await? else { return Ok(None) };
+            let Some(mut opened) = self.open_followed(account).await? else { return Ok(None) };
             match opened.search(search).await {
                 Err(Error::Replaced) => {}
                 done => return done,

@@ -75,7 +75,7 @@ impl States {
     ) -> Result<Option<Size>> {
         let Ok(_seat) = self.room.acquire().await else { return Ok(None) };
         for _ in 0..TRIES {
-            let Some(mut opened) = self.open(account).await? else { return Ok(None) };
+            let Some(mut opened) = self.open_followed(account).await? else { return Ok(None) };
             match opened.size(root, folder).await {
                 Err(Error::Replaced) => {}
                 done => return done,
