@@ -1,6 +1,7 @@
 //! `GET /storage/recent`, of one account or several (wire API, sections 13, 24.1).
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use tokio::time::Instant;
 use tramontane_connector::{Entry, Storage as _};
@@ -73,16 +74,27 @@ pub async fn recent(Accounts(accounts): Accounts, query: Query) -> Answer {
     all.truncate(MOST);
     let total = all.len() as u64;
     let mut shown = Vec::new();
-    for (account, entry) in page.of(all) {
-        // One account's objects follow each other seldom here, so each is rendered by itself.
-        let entries = if noticed.contains(&account.id()) {
-            let (storage, cx) = (account.storage()?, account.cx());
-            let enough = Instant::now() + cx.time_left();
-            remembered::present(storage, &cx, vec![entry.reference()], enough).await?.0
+    let offered: Vec<(&Account, Entry)> = page.of(all).into_iter().collect();
+    let mut present = HashMap::new();
+    for account in accounts.iter().filter(|account| noticed.contains(&account.id())) {
+        let own = offered.iter().filter(|(of, _)| of.id() == account.id());
+        let of = own.map(|(_, entry)| entry.reference()).collect();
+        let (storage, cx) = (account.storage()?, account.cx());
+        let enough = Instant::now() + cx.time_left();
+        let (entries, _) = remembered::present(storage, &cx, of, enough).await?;
+        let own = entries.into_iter().map(|entry| ((account.id(), entry.id.clone()), entry));
+        present.extend(own);
+    }
+    for (account, entry) in offered {
+        let entry = if noticed.contains(&account.id()) {
+            // What is gone by now is left out.
+            let Some(entry) = present.remove(&(account.id(), entry.id)) else { continue };
+            entry
         } else {
-            vec![entry]
+            entry
         };
-        shown.extend(Render::new(account, &query)?.many(entries).await?);
+        // One account's objects follow each other seldom here, so each is rendered by itself.
+        shown.extend(Render::new(account, &query)?.many(vec![entry]).await?);
     }
     ok(&page.answer("storage", total, shown)?.with_errors(errors))
 }
