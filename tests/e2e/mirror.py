@@ -253,6 +253,8 @@ class Customer(threading.Thread):
         grown["size"] = (grown["size"] or 0) + 1
         self.mirror.put({"id": "file_bm9wZQ", "type": "file", "name": "nope", "size": 1, "parent": {"id": self.home}})
         self.compare("with planted differences", {lost["id"], renamed["id"], grown["id"], "file_bm9wZQ"})
+        if len(self.mirror.items) > 1_000 and self.requests > 2:
+            self.wrong.append(f"differences among {len(self.mirror.items)} objects took {self.requests} requests")
         del self.mirror.items["file_bm9wZQ"]
         self.mirror.items |= kept
         self.compare("mended")
@@ -292,12 +294,23 @@ class Customer(threading.Thread):
                 self.wrong.append(f"recent files after {stamp} are {[item['name'] for item in found][:20]}")
 
 
+def fill(place):
+    """More files than one range lists, some with odd names."""
+    for number in range(2_500):
+        folder = os.path.join(place, f"many {number % 20}", *(["deeper"] if number % 3 == 0 else []))
+        os.makedirs(folder, exist_ok=True)
+        name = f"{number}\nline.txt" if number % 50 == 0 else f"Datei {number} – größer.txt"
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(b"z" * number)
+
+
 def main():
     began = time.monotonic()
     only = os.environ.get("TRAMONTANE_E2E_SERVICES")
     with tempfile.TemporaryDirectory() as place, House(
             allow_addresses="127.0.0.0/8", sandbox="true", sandbox_listen=f"127.0.0.1:{free_port()}",
             account_requests_per_minute=0, application_requests_per_minute=0) as house:
+        fill(place)
         everyone = [Customer(house, *one) for one in accounts(house, place)]
         everyone = [one for one in everyone if not only or one.label in only.split(",")]
         for one in everyone:
