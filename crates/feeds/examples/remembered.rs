@@ -131,6 +131,7 @@ async fn write(db: &Db, account: i64, entries: usize, path_ids: bool) -> usize {
             account,
             id: String::new(),
             root: "/".into(),
+            name: None,
             generation: 1,
             cursor: None,
             manifest: manifest.encode().unwrap(),

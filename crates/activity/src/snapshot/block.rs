@@ -310,3 +310,53 @@ impl Decoder {
         input.finish()
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// A block as versions wrote it that put the extras behind the keys.
+    fn older(block: &Block) -> Vec<u8> {
+        let (mut numbers, mut text) = (Vec::new(), Vec::new());
+        front_code(&block.keys, &mut numbers, &mut text);
+        put_runs(&mut numbers, &block.flags);
+        for record in block.records() {
+            put_number(&mut numbers, record.extra.len() as u64);
+            text.extend_from_slice(record.extra);
+        }
+        let mut form = open_form(KIND);
+        form.push(block.order.code());
+        put_number(&mut form, block.len() as u64);
+        put_bytes(&mut form, block.keys.get(0).unwrap());
+        put_bytes(&mut form, block.keys.last().unwrap());
+        form.push(1);
+        let mut packer = Packer::new().unwrap();
+        packer.put(&mut form, &numbers).unwrap();
+        packer.put(&mut form, &text).unwrap();
+        for fingerprint in &block.fingerprints {
+            form.extend_from_slice(&fingerprint.to_le_bytes());
+        }
+        seal_form(&mut form);
+        form
+    }
+
+    #[test]
+    fn blocks_of_older_versions_are_read_and_so_are_those_without_extras() {
+        for extra in ["", "id of it"] {
+            let mut block = Block::new(KeyOrder::Bytes);
+            for number in 0..300_u16 {
+                let key = format!("folder/file {number:03}");
+                let extra =
+                    extra.get(..usize::from(number) % (extra.len() + 1)).unwrap().as_bytes();
+                let fingerprint = u64::from(number);
+                block.push(RecordRef { key: key.as_bytes(), flags: 32, fingerprint, extra });
+            }
+            let new = Encoder::new().unwrap().encode(&block).unwrap();
+            for stored in [older(&block), new] {
+                let read = Block::decode(&stored).unwrap();
+                assert!(read.records().eq(block.records()));
+            }
+        }
+    }
+}

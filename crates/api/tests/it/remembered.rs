@@ -88,7 +88,7 @@ async fn remember(house: &House, account: AccountId, items: &[Item]) {
     };
     let listed = Machine::new(rules).plan(Told::Folder(Vec::new()), &mut Table::default(), 1);
     let machine = listed.unwrap().next;
-    assert!(machine.knows_all());
+    assert!(machine.has_listed());
     let order = order(false);
     let mut known = Remembered::new(false, Manifest::empty(order), Overlay::new(order), 0).unwrap();
     for item in items {
@@ -100,6 +100,7 @@ async fn remember(house: &House, account: AccountId, items: &[Item]) {
             account: account.number(),
             id: String::new(),
             root: root(),
+            name: None,
             generation: 1,
             cursor: None,
             manifest: Vec::new(),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tramontane_activity::feed::remembered::{From, Items, order};
-use tramontane_activity::feed::{Item, ItemKind, Known as _, Machine, Remembered, Rules};
+use tramontane_activity::feed::{Item, ItemKind, Known as _, Machine, Phase, Remembered, Rules};
 use tramontane_activity::snapshot::{self, BlockId, Manifest, Overlay};
 use tramontane_connector::{EntryKind, EntryRef};
 use tramontane_model::NativeId;
@@ -70,14 +70,15 @@ impl States {
             return Ok(None);
         }
         let mut parts = Vec::with_capacity(standing.collections.len());
-        let mut items = 0;
+        let (mut items, mut is_listing) = (0, false);
         for (row, changes) in standing.collections {
             let machine = serde_json::from_slice::<Machine>(&row.progress)
                 .map_err(|_| snapshot::Error::Damaged("the progress of a collection"))?;
-            if !machine.knows_all() {
+            if !machine.has_listed() {
                 return Ok(None);
             }
             items += machine.items();
+            is_listing |= matches!(machine.phase(), Phase::Fresh | Phase::Listing { .. });
             parts.push(Part { row, changes, rules: machine.rules().clone() });
         }
         Ok(Some(Opened {
@@ -85,6 +86,7 @@ impl States {
             account,
             parts,
             is_followed: standing.feed.state == FeedState::Following,
+            is_listing,
             items,
             settings_since: subscription.as_ref().map_or(0, |one| one.modified),
             head: subscription.as_ref().map(|one| one.head),
@@ -101,6 +103,8 @@ struct Opened {
     account: i64,
     parts: Vec<Part>,
     is_followed: bool,
+    /// A collection is being listed: it may have come lately, and not all in it is known.
+    is_listing: bool,
     /// How many files and folders there are.
     items: u64,
     /// When what the default feed tells of was last changed.

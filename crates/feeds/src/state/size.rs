@@ -7,7 +7,7 @@ use tramontane_activity::feed::{Item, ItemKind};
 use tramontane_model::NativeId;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Opened, States, TRIES, Walk};
+use super::{MAX_BLOCKS, Opened, States, TRIES, Walk};
 use crate::error::{Error, Result};
 
 /// The most folders that are kept in memory while it is found out what lies in one: some 30 MB.
@@ -87,8 +87,8 @@ impl States {
 
 impl Opened {
     async fn size(&mut self, root: &NativeId, folder: &NativeId) -> Result<Option<Size>> {
-        let (synced, parts) = (self.synced, self.parts.len());
-        let mut size = Size { whole: true, scattered: parts > 1, synced, ..Size::default() };
+        let (synced, parts, whole) = (self.synced, self.parts.len(), !self.is_listing);
+        let mut size = Size { whole, scattered: parts > 1, synced, ..Size::default() };
         let everything = folder == root;
         let mut met = false;
         for part in 0..parts {
@@ -103,7 +103,7 @@ impl Opened {
                 walk.below_id(folder.as_str(), &mut size).await?
             };
             met |= found;
-            if (found && !everything) || !size.whole {
+            if (found && !everything) || *walk.loaded > MAX_BLOCKS {
                 break;
             }
         }

@@ -185,6 +185,7 @@ impl<'h> Watched<'h> {
             account: self.account,
             id: String::new(),
             root: self.rules.root_id.clone(),
+            name: None,
             generation: expected.unwrap_or(0) + 1,
             cursor: None,
             manifest,

@@ -25,6 +25,7 @@ async fn a_standing_is_of_one_commit_and_reads_only() {
                     account: 1,
                     id: id.into(),
                     root: "r".into(),
+                    name: None,
                     generation,
                     cursor: None,
                     manifest: vec![1],

@@ -285,13 +285,6 @@ impl Machine {
         !self.first && matches!(self.phase, Phase::Following { .. } | Phase::Resting)
     }
 
-    /// Whether everything was listed once, so that what is known is all that there was when it was last
-    /// looked at.
-    #[must_use]
-    pub fn knows_all(&self) -> bool {
-        !self.first
-    }
-
     /// Whether observations wait for what comes next.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
