@@ -106,7 +106,7 @@ impl Newest {
         if is_new
             && event.action != Action::Delete
             && !self.is_gone(&above)
-            && !self.is_gone(&[id.clone()])
+            && !self.is_gone(std::slice::from_ref(&id))
             && let Ok(mut entry) = Entry::deserialize(&event.entry)
         {
             entry.id = NativeId::new(id);
