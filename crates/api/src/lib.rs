@@ -42,6 +42,7 @@ mod public;
 pub mod query;
 mod quotes;
 pub mod rate;
+mod remembered;
 pub mod render;
 pub mod route;
 pub mod router;

@@ -176,6 +176,13 @@ const PARAMS: &[Param] = &[
         Looks::Text,
         "Where to read on: a cursor, latest, earliest, or time: and a timestamp.",
     ),
+    (
+        "ranges",
+        In::Query,
+        Looks::Text,
+        "Comma-separated prefixes of keys, each up to 16 hexadecimal digits, at most 16 of them; everything when \
+         there are none.",
+    ),
     ("wait", In::Query, Looks::Number(0, 60), "Seconds to wait when there is nothing yet."),
     (
         "events_types",

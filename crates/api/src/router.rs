@@ -40,6 +40,7 @@ pub fn routes() -> Routes {
         .with(crate::manage::routes())
         .with(crate::table::routes())
         .with(crate::events::routes())
+        .with(crate::remembered::routes())
 }
 
 fn document() -> Endpoint {

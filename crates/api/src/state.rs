@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tramontane_accounts::upstream::Grants;
 use tramontane_accounts::{Directory, Keys};
 use tramontane_connector::{Lent, Registry, http};
-use tramontane_feeds::{Deliveries, Feeds, Following, Log};
+use tramontane_feeds::{Deliveries, Feeds, Following, Log, States};
 use tramontane_fill::{Ceilings, Filled, Spool};
 use tramontane_model::{AccountId, Clock, Timestamp};
 use tramontane_store::{Db, Journal};
@@ -116,6 +116,7 @@ struct Inner {
     /// Members of organisations that were seen lately, by account and the service's id.
     members: Cache<(i64, String), ()>,
     following: Following,
+    states: States,
     streams: Streams,
     draining: CancellationToken,
     feeds: OnceLock<Feeds>,
@@ -143,6 +144,7 @@ impl App {
         let public = Public::default();
         let members = Cache::builder().max_capacity(10_000).time_to_live(MEMBER_KNOWN).build();
         let (db, clock) = (parts.directory.db().clone(), parts.directory.clock().clone());
+        let states = States::new(db.clone());
         let following = Following::new(db, clock, parts.entropy.clone());
         let streams = Streams::new(parts.limits.streams);
         let draining = CancellationToken::new();
@@ -155,6 +157,7 @@ impl App {
             public,
             members,
             following,
+            states,
             streams,
             draining,
             feeds: OnceLock::new(),
@@ -234,6 +237,11 @@ impl App {
     #[must_use]
     pub fn following(&self) -> &Following {
         &self.0.following
+    }
+
+    /// What is remembered of accounts.
+    pub(crate) fn states(&self) -> &States {
+        &self.0.states
     }
 
     /// Names the running feed of this process: it hears of what is written through the API, and tells how feeds

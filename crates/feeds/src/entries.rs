@@ -70,6 +70,7 @@ fn there(entry: &Entry, parent: Option<String>, synced: i64) -> There {
         path: entry.path.clone(),
         fingerprint: fingerprint(entry),
         strong: is_strong(entry),
+        size: entry.size.filter(|_| entry.kind == EntryKind::File),
         sharing: None,
         old: entry.created.is_some_and(|made| made.micros() < synced + SKEW),
         entry: kept(entry),

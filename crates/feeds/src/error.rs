@@ -24,6 +24,12 @@ pub enum Error {
     /// An event cannot be written.
     #[error("an event cannot be written: {0}")]
     Event(#[from] serde_json::Error),
+    /// What was being read was replaced again and again meanwhile.
+    #[error("what is known of the account changed again and again while it was read")]
+    Replaced,
+    /// There is more of it than is read for one answer.
+    #[error("more is known of the account than is read for one answer")]
+    TooMuch,
     /// Another process owns the account's shard by now, or the account is gone.
     #[error("the account's shard is owned by another process, or the account is gone")]
     Lost,

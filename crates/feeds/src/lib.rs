@@ -24,6 +24,7 @@ pub mod push;
 pub mod seal;
 pub mod shard;
 pub mod source;
+pub mod state;
 pub mod trail;
 mod writer;
 
@@ -35,3 +36,4 @@ pub use live::Live;
 pub use log::{Log, Numbered, Page};
 pub use owner::Owned;
 pub use push::{Arrived, Pushing, SigningKeys};
+pub use state::States;

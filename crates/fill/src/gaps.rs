@@ -125,14 +125,14 @@ pub const GAPS: &[Gap] = &[
         Op::SearchName,
         &[Op::FolderListRecursively],
         "walk",
-        "Names are compared while all folders are listed.",
+        "Names are compared with what the activity feed remembers, else while all folders are listed.",
         "walk, names that contain the words, ignoring case",
     ),
     gap(
         Op::RecentList,
         &[Op::FolderListRecursively],
         "walk",
-        "All folders are listed and the newest files are kept.",
+        "The newest files are those that the activity feed noticed, else all folders are listed.",
         "bounded walk, the newest files by modification time",
     ),
     gap(

@@ -35,6 +35,7 @@ impl ById {
                 path: None,
                 fingerprint: if node.folder { 0 } else { node.version },
                 strong: true,
+                size: (!node.folder).then_some(node.version),
                 sharing: None,
                 old: self.made.get(id).is_some_and(|made| *made <= after),
                 entry: serde_json::Value::Null,

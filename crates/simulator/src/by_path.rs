@@ -47,6 +47,7 @@ impl ByPath {
             path: Some(path.clone()),
             fingerprint: if node.folder { 0 } else { node.version },
             strong: true,
+            size: (!node.folder).then_some(node.version),
             sharing: None,
             old: false,
             entry: serde_json::Value::Null,

@@ -299,6 +299,9 @@ impl Run<'_> {
         if !self.machine.is_settled() {
             return Err(format!("it did not come to rest: {:?}", self.machine.phase()));
         }
+        if let Some(apart) = &self.storage.apart {
+            return Err(apart.clone());
+        }
         let paths_are_ids = self.service.rules().path_ids;
         let beginning = self.storage.beginning.as_ref().ok_or("it never began")?;
         let mut mirror = Mirror::of(beginning, paths_are_ids);
@@ -322,9 +325,11 @@ impl Run<'_> {
             let copy = Copy { parent, name: node.name.clone(), folder: node.folder };
             expected.insert(self.service.id(id), copy);
             let known = self.storage.table.get(&self.service.key(id)).ok().flatten();
-            let fingerprint = known.filter(|item| !item.gone).map(|item| item.fingerprint);
-            if fingerprint != Some(self.service.fingerprint(id)) {
-                return Err(format!("{id} is remembered as {fingerprint:?}"));
+            let known = known.filter(|item| !item.gone);
+            let right = self.service.fingerprint(id);
+            let size = (!node.folder).then_some(right);
+            if known.as_ref().is_none_or(|it| it.fingerprint != right || it.size != size) {
+                return Err(format!("{id} is remembered as {known:?}"));
             }
         }
         if mirror.entries != expected {

@@ -41,6 +41,7 @@ impl Swept {
             path: None,
             fingerprint: self.fingerprint(id),
             strong: false,
+            size: (!node.folder).then_some(self.fingerprint(id)),
             sharing: None,
             old: false,
             entry: serde_json::Value::Null,

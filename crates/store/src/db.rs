@@ -208,6 +208,11 @@ impl Db {
         &self.writer
     }
 
+    /// A transaction that only reads: what it sees is the database at one moment.
+    pub(crate) async fn begin_reading(&self) -> Result<Tx> {
+        Ok(self.reader.begin_with(self.dialect.begin_reading()).await?)
+    }
+
     pub(crate) async fn begin(&self) -> Result<Tx> {
         self.writes.fetch_add(1, Ordering::Relaxed);
         Ok(self.writer.begin_with(self.dialect.begin()).await?)

@@ -38,6 +38,14 @@ impl Dialect {
         }
     }
 
+    /// Starts a transaction that only reads, all of it from one snapshot of the database.
+    pub(crate) fn begin_reading(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN DEFERRED",
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        }
+    }
+
     /// What every new connection runs first.
     pub(crate) fn on_connect(self, writes: bool) -> &'static [&'static str] {
         match (self, writes) {

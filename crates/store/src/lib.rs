@@ -49,6 +49,7 @@ pub mod service_keys;
 pub mod shards;
 pub mod sites;
 pub mod spent;
+pub mod states;
 pub mod sweep;
 pub mod task_items;
 pub mod task_queue;

@@ -1,5 +1,6 @@
 //! A made-up account: folders and files in four styles of names, and what happens to them between two scans.
 
+use tramontane_activity::feed::remembered::{SIZED, plain_size};
 use tramontane_activity::snapshot::{KeyOrder, Record, flag};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -130,8 +131,27 @@ fn file_fate(top: u64, folder: u64, file: u64) -> Fate {
     }
 }
 
+/// A file with a size, as the feed remembers it.
 fn file(key: String, fingerprint: u64) -> Record {
-    Record { key: key.into_bytes(), fingerprint, ..Record::default() }
+    let extra = plain_size(size(&key, fingerprint));
+    Record { key: key.into_bytes(), fingerprint, extra, flags: SIZED }
+}
+
+/// Sizes as they are met: photos of a few megabytes, documents of some ten to some hundred kilobytes, code of
+/// a few kilobytes, and anything up to a gigabyte among the rest, each size of a kind as likely on a scale of
+/// powers.
+fn size(key: &str, fingerprint: u64) -> u64 {
+    let mixed = xxh3_64_with_seed(key.as_bytes(), fingerprint);
+    let (least, most) = match key.rsplit_once('.').map(|(_, end)| end) {
+        Some("jpg") => (1_000_000, 8_000_000),
+        Some("docx") => (12_000, 900_000),
+        Some("rs") => (300, 40_000),
+        _ => (1_000, 1_000_000_000),
+    };
+    let (least, most): (f64, f64) = (f64::from(least).ln(), f64::from(most).ln());
+    // Of the number, the 52 bits that a fraction holds.
+    let share = (mixed >> 12) as f64 / (1_u64 << 52) as f64;
+    (least + (most - least) * share).exp() as u64
 }
 
 fn folder(key: &str) -> Record {

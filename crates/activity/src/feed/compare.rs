@@ -562,6 +562,7 @@ fn unknown(key: &str) -> Item {
         name: String::new(),
         fingerprint: 0,
         strong: false,
+        size: None,
         sharing: 0,
         gone: true,
     }

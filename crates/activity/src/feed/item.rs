@@ -41,6 +41,10 @@ pub struct Item {
     pub strong: bool,
     /// Changes with who may see it; 0 when the service does not tell.
     pub sharing: u64,
+    /// Bytes of its content; `None` for folders, where the service does not tell, and for what was remembered
+    /// before sizes were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// It is in the trash: remembered so that its return is told from an addition.
     pub gone: bool,
 }

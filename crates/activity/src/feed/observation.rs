@@ -35,6 +35,9 @@ pub struct There {
     pub fingerprint: u64,
     /// Whether equal fingerprints mean the same content, wherever the two lie; never for empty files.
     pub strong: bool,
+    /// Bytes of its content, where the service tells.
+    #[serde(default)]
+    pub size: Option<u64>,
     /// Changes with who may see it; `None` when this observation does not tell.
     pub sharing: Option<u64>,
     /// It existed long before it was seen: a folder that was shared, or moved into sight, whose contents are
@@ -88,6 +91,7 @@ impl There {
             name: self.name.clone(),
             fingerprint: self.fingerprint,
             strong: self.strong,
+            size: self.size,
             sharing: self.sharing.unwrap_or_else(|| before.map_or(0, |item| item.sharing)),
             gone: false,
         }

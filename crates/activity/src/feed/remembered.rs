@@ -6,7 +6,9 @@
 
 use crate::feed::item::{Item, ItemKind};
 use crate::feed::known::Known;
-use crate::snapshot::{Error, KeyOrder, Manifest, Overlay, Record, RecordRef, State, flag};
+use crate::snapshot::{
+    Error, Input, KeyOrder, Manifest, Overlay, Record, RecordRef, State, flag, put_number,
+};
 
 /// The most items of one folder that are looked at.
 const MAX_CHILDREN: usize = 1_000_000;
@@ -14,11 +16,33 @@ const PAGE: usize = 4_096;
 const GONE: u8 = 8;
 /// The extra bytes hold more than the plain form does.
 const EXTRA: u8 = 16;
+/// The flag of records whose extra bytes begin with the size. What was remembered before sizes were has none.
+pub const SIZED: u8 = 32;
+/// The id is the key with the extra text before it.
+const BELOW: u8 = 64;
 
 /// What is known of one collection.
 pub struct Remembered {
     state: State,
     by_path: bool,
+}
+
+/// A place in what is known of a collection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct From {
+    /// The key of the folder that is looked below; only where keys are paths, elsewhere it says nothing.
+    pub below: Option<String>,
+    /// Where to go on; at the beginning without.
+    pub at: Option<Vec<u8>>,
+}
+
+/// A stretch of what is known of a collection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Items {
+    /// Keys and items. May be empty although more follow.
+    pub items: Vec<(String, Item)>,
+    /// Where to go on, or none at the end.
+    pub next: Option<From>,
 }
 
 impl std::fmt::Debug for Remembered {
@@ -93,6 +117,41 @@ impl Remembered {
         Ok(())
     }
 
+    /// Items in the order of their keys, from one on: those below a folder where keys are paths, else all.
+    /// None that are in the trash.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when blocks must be loaded first; when what is stored is damaged.
+    pub fn page(&mut self, from: &From, most: usize) -> Result<Items, Error> {
+        let prefix = match &from.below {
+            _ if !self.by_path => b"i".to_vec(),
+            Some(folder) => [folder.as_bytes(), b"/"].concat(),
+            None => Vec::new(),
+        };
+        let page = self.state.prefix(&prefix, from.at.as_deref(), most)?;
+        let mut items = Vec::with_capacity(page.records.len());
+        for record in page.records {
+            if record.flags & GONE != 0 {
+                continue;
+            }
+            let key =
+                if self.by_path { &record.key[..] } else { record.key.get(1..).ok_or(DAMAGED)? };
+            let key = String::from_utf8(key.to_vec()).map_err(|_| DAMAGED)?;
+            let item =
+                if self.by_path { from_path(&key, &record)? } else { from_id(&key, &record)? };
+            items.push((key, item));
+        }
+        let next = page.next.map(|at| From { at: Some(at), below: from.below.clone() });
+        Ok(Items { items, next })
+    }
+
+    /// Where [`Remembered::page`] goes on after an item.
+    #[must_use]
+    pub fn after(&self, key: &str) -> Vec<u8> {
+        let own = if self.by_path { key.as_bytes().to_vec() } else { own(key) };
+        self.state.base().order().successor(&own)
+    }
+
     fn keys_below(&mut self, prefix: &[u8]) -> Result<Vec<String>, Error> {
         let (mut keys, mut from) = (Vec::new(), None);
         loop {
@@ -112,7 +171,7 @@ impl Known for Remembered {
     fn get(&mut self, key: &str) -> Result<Option<Item>, Error> {
         if self.by_path {
             let record = self.state.get(key.as_bytes())?;
-            return Ok(record.map(|record| from_path(key, &record)));
+            return record.map(|record| from_path(key, &record)).transpose();
         }
         let record = self.state.get(&own(key))?;
         record.map(|record| from_id(key, &record)).transpose()
@@ -129,7 +188,7 @@ impl Known for Remembered {
                     else {
                         continue;
                     };
-                    let item = from_path(&key, &record);
+                    let item = from_path(&key, &record)?;
                     if !item.gone {
                         found.push((key, item));
                     }
@@ -180,11 +239,18 @@ fn listed(key: &str, item: &Item) -> Option<Vec<u8>> {
 fn flags(item: &Item) -> u8 {
     let folder = if item.kind == ItemKind::Folder { flag::FOLDER } else { 0 };
     let strong = if item.strong { flag::STRONG } else { 0 };
-    folder | strong | if item.gone { GONE } else { 0 }
+    let sized = if item.size.is_some() { SIZED } else { 0 };
+    folder | strong | sized | if item.gone { GONE } else { 0 }
 }
 
+const DAMAGED: Error = Error::Damaged("an item's record");
+
 fn by_id(key: &str, item: &Item) -> Record {
-    let mut extra = item.sharing.to_le_bytes().to_vec();
+    let mut extra = Vec::new();
+    if let Some(size) = item.size {
+        put_number(&mut extra, size);
+    }
+    extra.extend_from_slice(&item.sharing.to_le_bytes());
     let id = if item.id == key { "" } else { item.id.as_str() };
     for text in [item.parent.as_deref().unwrap_or_default(), id, item.name.as_str()] {
         extra.extend_from_slice(text.as_bytes());
@@ -194,9 +260,10 @@ fn by_id(key: &str, item: &Item) -> Record {
 }
 
 fn from_id(key: &str, record: &Record) -> Result<Item, Error> {
-    const DAMAGED: Error = Error::Damaged("an item's record");
-    let (sharing, texts) = record.extra.split_first_chunk::<8>().ok_or(DAMAGED)?;
-    let mut texts = texts.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text));
+    let mut extra = Input::new(&record.extra);
+    let size = if record.flags & SIZED == 0 { None } else { Some(extra.number()?) };
+    let sharing = u64::from_le_bytes(extra.array()?);
+    let mut texts = extra.rest().split(|byte| *byte == 0).map(String::from_utf8_lossy);
     let mut text = || texts.next().map(std::borrow::Cow::into_owned).ok_or(DAMAGED);
     let (parent, id, name) = (text()?, text()?, text()?);
     Ok(Item {
@@ -206,36 +273,77 @@ fn from_id(key: &str, record: &Record) -> Result<Item, Error> {
         name,
         fingerprint: record.fingerprint,
         strong: record.flags & flag::STRONG != 0,
-        sharing: u64::from_le_bytes(*sharing),
+        size,
+        sharing,
         gone: record.flags & GONE != 0,
     })
 }
 
+/// Most items have nothing but a size beside the path: then it takes no more bytes than it needs.
 fn by_path(key: &str, item: &Item) -> Record {
-    let plain = item.id == key && item.sharing == 0;
     let mut extra = Vec::new();
-    if !plain {
+    let mut flags = flags(item);
+    if item.id == key && item.sharing == 0 {
+        extra.extend(item.size.map(plain_size).unwrap_or_default());
+    } else {
+        flags |= EXTRA;
+        if let Some(size) = item.size {
+            put_number(&mut extra, size);
+        }
         extra.extend_from_slice(&item.sharing.to_le_bytes());
-        extra.extend_from_slice(item.id.as_bytes());
+        let above = item.id.strip_suffix(key).filter(|_| !key.is_empty());
+        if above.is_some() {
+            flags |= BELOW;
+        }
+        extra.extend_from_slice(above.unwrap_or(&item.id).as_bytes());
     }
-    let flags = flags(item) | if plain { 0 } else { EXTRA };
     Record { key: key.as_bytes().to_vec(), flags, fingerprint: item.fingerprint, extra }
 }
 
-fn from_path(key: &str, record: &Record) -> Item {
+fn from_path(key: &str, record: &Record) -> Result<Item, Error> {
     let (parent, name) = key.rsplit_once('/').unwrap_or(("", key));
-    let extra = record.extra.split_first_chunk::<8>().filter(|_| record.flags & EXTRA != 0);
-    Item {
+    let is_sized = record.flags & SIZED != 0;
+    let (mut size, mut sharing, mut id) = (None, 0, key.to_owned());
+    if record.flags & EXTRA == 0 {
+        size = is_sized.then(|| read_plain_size(&record.extra));
+    } else {
+        let mut extra = Input::new(&record.extra);
+        if is_sized {
+            size = Some(extra.number()?);
+        }
+        sharing = u64::from_le_bytes(extra.array()?);
+        let text = String::from_utf8_lossy(extra.rest());
+        id = if record.flags & BELOW == 0 { text.into_owned() } else { format!("{text}{key}") };
+    }
+    Ok(Item {
         kind: kind(record),
-        id: extra
-            .map_or_else(|| key.to_owned(), |(_, id)| String::from_utf8_lossy(id).into_owned()),
+        id,
         parent: Some(parent.to_owned()),
         name: name.to_owned(),
         fingerprint: record.fingerprint,
         strong: record.flags & flag::STRONG != 0,
-        sharing: extra.map_or(0, |(sharing, _)| u64::from_le_bytes(*sharing)),
+        size,
+        sharing,
         gone: record.flags & GONE != 0,
+    })
+}
+
+/// A size as it lies beside a path: its bytes, low ones first, without zeros at the end.
+#[must_use]
+pub fn plain_size(size: u64) -> Vec<u8> {
+    let mut bytes = size.to_le_bytes().to_vec();
+    while bytes.last() == Some(&0) {
+        bytes.pop();
     }
+    bytes
+}
+
+fn read_plain_size(bytes: &[u8]) -> u64 {
+    let mut whole = [0; 8];
+    for (place, byte) in whole.iter_mut().zip(bytes) {
+        *place = *byte;
+    }
+    u64::from_le_bytes(whole)
 }
 
 fn kind(record: &Record) -> ItemKind {
@@ -254,6 +362,7 @@ mod tests {
             name: name.into(),
             fingerprint: if kind == ItemKind::File { 7 } else { 0 },
             strong: true,
+            size: (kind == ItemKind::File).then_some(70_000),
             sharing: 3,
             gone: false,
         }
@@ -299,5 +408,70 @@ mod tests {
         assert_eq!(known.children("/docs").unwrap(), [("/docs/a".to_owned(), file)]);
         known.put("/docs/a", None).unwrap();
         assert!(known.children("/docs").unwrap().is_empty());
+    }
+
+    #[test]
+    fn sizes_and_ids_below_a_root_are_kept_and_older_records_are_read() {
+        for (path_ids, key, id) in [
+            (true, "/a/b", "/a/b"),
+            (true, "/a/b", "/bucket/a/b"),
+            (true, "/a/b", "x1"),
+            (false, "x1", "x1"),
+            (false, "x1", "x2"),
+        ] {
+            for size in [None, Some(0), Some(255), Some(256), Some(1 << 40), Some(u64::MAX)] {
+                for sharing in [0, 9] {
+                    let parent = if path_ids { "/a" } else { "f" };
+                    let file = item(ItemKind::File, id, Some(parent), "b");
+                    let file = Item { size, sharing, ..file };
+                    let mut known = empty(path_ids);
+                    known.put(key, Some(&file)).unwrap();
+                    assert_eq!(known.get(key).unwrap(), Some(file));
+                }
+            }
+        }
+        // As they were written before sizes were remembered.
+        let extra = [&3_u64.to_le_bytes()[..], b"id-of-b"].concat();
+        let old = RecordRef { key: b"/a/b", flags: EXTRA | 2, fingerprint: 7, extra: &extra };
+        let mut known = empty(true);
+        known.state().upsert(old).unwrap();
+        known
+            .state()
+            .upsert(RecordRef { key: b"/a/c", flags: 2, fingerprint: 7, extra: &[] })
+            .unwrap();
+        let file = Item { size: None, ..item(ItemKind::File, "id-of-b", Some("/a"), "b") };
+        assert_eq!(known.get("/a/b").unwrap(), Some(file.clone()));
+        let plain = Item { id: "/a/c".into(), name: "c".into(), sharing: 0, ..file.clone() };
+        assert_eq!(known.get("/a/c").unwrap(), Some(plain));
+        let extra = [&3_u64.to_le_bytes()[..], b"/a\0id-of-b\0b\0"].concat();
+        let mut known = empty(false);
+        known.state().upsert(RecordRef { key: b"ix", extra: &extra, ..old }).unwrap();
+        assert_eq!(known.get("x").unwrap(), Some(file));
+    }
+
+    #[test]
+    fn everything_is_walked_by_page_and_nothing_else() {
+        for path_ids in [true, false] {
+            let mut known = empty(path_ids);
+            for number in 0..50 {
+                let key = format!("/{}/{number:02}", number % 2);
+                let parent = format!("/{}", number % 2);
+                let file = item(ItemKind::File, &key, Some(&parent), &format!("{number:02}"));
+                let file = Item { gone: number == 7, ..file };
+                known.put(&key, Some(&file)).unwrap();
+            }
+            for below in [None, Some("/1".to_owned())] {
+                let (mut at, mut found) = (From { below: below.clone(), at: None }, Vec::new());
+                loop {
+                    let page = known.page(&at, 3).unwrap();
+                    found.extend(page.items.into_iter().map(|(key, _)| key));
+                    let Some(next) = page.next else { break };
+                    at = next;
+                }
+                let all = if path_ids && below.is_some() { 24 } else { 49 };
+                assert_eq!(found.len(), all);
+                assert!(found.is_sorted());
+            }
+        }
     }
 }

@@ -358,6 +358,7 @@ fn still(item: &Item) -> There {
         path: None,
         fingerprint: item.fingerprint,
         strong: item.strong,
+        size: item.size,
         sharing: Some(item.sharing),
         old: false,
         entry: serde_json::Value::Null,

@@ -19,6 +19,10 @@ pub const BLOCK_BYTES: usize = 1024 * 1024;
 const MOST_BYTES: usize = BLOCK_BYTES + KEY_BYTES + EXTRA_BYTES;
 /// Kind and version of a stored block.
 const KIND: [u8; 4] = *b"TSB\x01";
+/// Where the extras of a block lie: nowhere; behind the keys, as older versions wrote them; in a column of their
+/// own, so that numbers do not spoil the packing of text.
+const NO_EXTRAS: u8 = 0;
+const EXTRAS_APART: u8 = 2;
 /// The most bytes of lengths and flags that a record takes: three numbers under 2^17 and a run.
 const NUMBERS: usize = 3 * 3 + 3;
 
@@ -195,24 +199,27 @@ pub(super) struct Encoder {
     packer: Packer,
     numbers: Vec<u8>,
     text: Vec<u8>,
+    extras: Vec<u8>,
 }
 
 impl Encoder {
     pub(super) fn new() -> Result<Self, Error> {
-        Ok(Self { packer: Packer::new()?, numbers: Vec::new(), text: Vec::new() })
+        let (numbers, text, extras) = Default::default();
+        Ok(Self { packer: Packer::new()?, numbers, text, extras })
     }
 
     /// The stored form of a block: the same for the same records, always. The block must not be empty.
     pub(super) fn encode(&mut self, block: &Block) -> Result<Vec<u8>, Error> {
         self.numbers.clear();
         self.text.clear();
+        self.extras.clear();
         front_code(&block.keys, &mut self.numbers, &mut self.text);
         put_runs(&mut self.numbers, &block.flags);
         if block.extras.size() > 0 {
             for index in 0..block.extras.len() {
                 let extra = block.extras.get(index).unwrap_or_default();
                 put_number(&mut self.numbers, extra.len() as u64);
-                self.text.extend_from_slice(extra);
+                self.extras.extend_from_slice(extra);
             }
         }
         let mut form = open_form(KIND);
@@ -220,9 +227,12 @@ impl Encoder {
         put_number(&mut form, block.len() as u64);
         put_bytes(&mut form, block.keys.get(0).unwrap_or_default());
         put_bytes(&mut form, block.keys.last().unwrap_or_default());
-        form.push(u8::from(block.extras.size() > 0));
+        form.push(if self.extras.is_empty() { NO_EXTRAS } else { EXTRAS_APART });
         self.packer.put(&mut form, &self.numbers)?;
         self.packer.put(&mut form, &self.text)?;
+        if !self.extras.is_empty() {
+            self.packer.put(&mut form, &self.extras)?;
+        }
         for fingerprint in &block.fingerprints {
             form.extend_from_slice(&fingerprint.to_le_bytes());
         }
@@ -236,11 +246,13 @@ pub(super) struct Decoder {
     unpacker: Unpacker,
     numbers: Vec<u8>,
     text: Vec<u8>,
+    extras: Vec<u8>,
 }
 
 impl Decoder {
     pub(super) fn new() -> Result<Self, Error> {
-        Ok(Self { unpacker: Unpacker::new()?, numbers: Vec::new(), text: Vec::new() })
+        let (numbers, text, extras) = Default::default();
+        Ok(Self { unpacker: Unpacker::new()?, numbers, text, extras })
     }
 
     /// Reads the block that an id names.
@@ -264,13 +276,16 @@ impl Decoder {
         let mut input = Input::of_form(stored, KIND)?;
         let header = Header::of(&mut input)?;
         let count = header.count;
-        let has_extras = match input.byte()? {
-            0 => false,
-            1 => true,
-            _ => return Err(Error::Damaged("no such form of extras")),
-        };
+        let form = input.byte()?;
+        if form > EXTRAS_APART {
+            return Err(Error::Damaged("no such form of extras"));
+        }
         self.unpacker.take(&mut input, count * NUMBERS, &mut self.numbers)?;
         self.unpacker.take(&mut input, MOST_BYTES, &mut self.text)?;
+        self.extras.clear();
+        if form == EXTRAS_APART {
+            self.unpacker.take(&mut input, MOST_BYTES, &mut self.extras)?;
+        }
         let mut numbers = Input::new(&self.numbers);
         let mut text = Input::new(&self.text);
         into.order = header.order;
@@ -280,15 +295,68 @@ impl Decoder {
             return Err(Error::Damaged("the last key is not that of the header"));
         }
         read_runs(&mut into.flags, count, &mut numbers)?;
+        let mut extras = Input::new(&self.extras);
+        let from = if form == EXTRAS_APART { &mut extras } else { &mut text };
         for _ in 0..count {
-            let length = if has_extras { numbers.size(EXTRA_BYTES)? } else { 0 };
-            into.extras.push(text.take(length)?);
+            let length = if form == NO_EXTRAS { 0 } else { numbers.size(EXTRA_BYTES)? };
+            into.extras.push(from.take(length)?);
         }
+        extras.finish()?;
         for _ in 0..count {
             into.fingerprints.push(u64::from_le_bytes(input.array()?));
         }
         numbers.finish()?;
         text.finish()?;
         input.finish()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// A block as versions wrote it that put the extras behind the keys.
+    fn older(block: &Block) -> Vec<u8> {
+        let (mut numbers, mut text) = (Vec::new(), Vec::new());
+        front_code(&block.keys, &mut numbers, &mut text);
+        put_runs(&mut numbers, &block.flags);
+        for record in block.records() {
+            put_number(&mut numbers, record.extra.len() as u64);
+            text.extend_from_slice(record.extra);
+        }
+        let mut form = open_form(KIND);
+        form.push(block.order.code());
+        put_number(&mut form, block.len() as u64);
+        put_bytes(&mut form, block.keys.get(0).unwrap());
+        put_bytes(&mut form, block.keys.last().unwrap());
+        form.push(1);
+        let mut packer = Packer::new().unwrap();
+        packer.put(&mut form, &numbers).unwrap();
+        packer.put(&mut form, &text).unwrap();
+        for fingerprint in &block.fingerprints {
+            form.extend_from_slice(&fingerprint.to_le_bytes());
+        }
+        seal_form(&mut form);
+        form
+    }
+
+    #[test]
+    fn blocks_of_older_versions_are_read_and_so_are_those_without_extras() {
+        for extra in ["", "id of it"] {
+            let mut block = Block::new(KeyOrder::Bytes);
+            for number in 0..300_u16 {
+                let key = format!("folder/file {number:03}");
+                let extra =
+                    extra.get(..usize::from(number) % (extra.len() + 1)).unwrap().as_bytes();
+                let fingerprint = u64::from(number);
+                block.push(RecordRef { key: key.as_bytes(), flags: 32, fingerprint, extra });
+            }
+            let new = Encoder::new().unwrap().encode(&block).unwrap();
+            for stored in [older(&block), new] {
+                let read = Block::decode(&stored).unwrap();
+                assert!(read.records().eq(block.records()));
+            }
+        }
     }
 }

@@ -15,7 +15,7 @@ const SEALED: usize = KIND + 8;
 
 /// Adds a number in seven-bit groups, low ones first.
 #[expect(clippy::cast_possible_truncation, reason = "masked to seven bits")]
-pub(super) fn put_number(into: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn put_number(into: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         into.push(number as u8 | 0x80);
         number >>= 7;
@@ -47,10 +47,10 @@ pub(super) fn seal_form(form: &mut [u8]) {
 
 /// Bytes from outside, read from the front. Every read is checked.
 #[derive(Clone, Copy)]
-pub(super) struct Input<'a>(&'a [u8]);
+pub(crate) struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
@@ -74,7 +74,7 @@ impl<'a> Input<'a> {
         Ok(taken)
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let (taken, rest) = self.0.split_first_chunk().ok_or(Error::Damaged("ends too early"))?;
         self.0 = rest;
         Ok(*taken)
@@ -86,7 +86,7 @@ impl<'a> Input<'a> {
         Ok(*byte)
     }
 
-    pub(super) fn number(&mut self) -> Result<u64, Error> {
+    pub(crate) fn number(&mut self) -> Result<u64, Error> {
         let mut number = 0_u64;
         for group in 0..10 {
             let byte = self.byte()?;
@@ -112,6 +112,11 @@ impl<'a> Input<'a> {
     pub(super) fn bytes(&mut self, most: usize) -> Result<&'a [u8], Error> {
         let length = self.size(most)?;
         self.take(length)
+    }
+
+    /// All that is left.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.0
     }
 
     pub(super) fn finish(self) -> Result<(), Error> {
@@ -260,7 +265,7 @@ pub(super) fn read_runs(
 pub(super) struct Packer(Compressor<'static>);
 
 impl Packer {
-    pub(super) fn new() -> Result<Self, Error> {
+    pub(crate) fn new() -> Result<Self, Error> {
         Ok(Self(Compressor::new(LEVEL)?))
     }
 
@@ -278,7 +283,7 @@ impl Packer {
 pub(super) struct Unpacker(Decompressor<'static>);
 
 impl Unpacker {
-    pub(super) fn new() -> Result<Self, Error> {
+    pub(crate) fn new() -> Result<Self, Error> {
         Ok(Self(Decompressor::new()?))
     }
 

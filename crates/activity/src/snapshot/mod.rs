@@ -106,6 +106,7 @@ mod fuzz;
 
 pub use block::{BLOCK_BYTES, BLOCK_RECORDS, Block, BlockId, Header};
 pub use builder::{Builder, FEWEST_RECORDS, NewBlock};
+pub(crate) use columns::{Input, put_number};
 pub use diff::{Absent, Diff, Sink, Totals, diff};
 pub use digest::{Digest, record_hash};
 pub use error::Error;

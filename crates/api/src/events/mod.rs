@@ -7,6 +7,7 @@
 //! bring it, `health` how a feed is, `explain` why something was not told.
 
 mod cursor;
+mod digest;
 mod explain;
 mod filter;
 mod health;
@@ -25,6 +26,7 @@ pub(crate) use routes::routes;
 pub use webhook::WebhookView;
 
 use tramontane_feeds::Error;
+use tramontane_model::Code;
 
 use crate::account::Account;
 use crate::problem::{Answer, Problem};
@@ -49,6 +51,10 @@ impl From<Error> for Problem {
                 "Events are off for this account. An empty POST to its subscriptions switches them on.",
             ),
             Error::Invalid { field, rule } => Self::invalid(field, rule),
+            Error::TooMuch => Self::new(
+                Code::NotImplemented,
+                "More is known of the account than is looked through for one answer.",
+            ),
             Error::Accounts(error) => error.into(),
             Error::Store(error) => error.into(),
             error => Self::internal(format!("feeds: {error}")),

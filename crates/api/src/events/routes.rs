@@ -3,7 +3,6 @@
 use http::StatusCode;
 
 use crate::route::{Content, Endpoint, Routes, delete, get, patch, post};
-use crate::v1::later;
 
 use super::{explain, health, read, stream, subscriptions, ticket, whole};
 
@@ -51,7 +50,13 @@ fn events() -> Routes {
                 .takes(&["explained_event", "explained_object"])
                 .gives::<explain::Explanation>(OK)],
         )
-        .any_at("/v1/accounts/{account}/events/digest", later::of_account)
+        .at(
+            "/v1/accounts/{account}/events/digest",
+            [get("getDigest", super::digest::retrieve)
+                .says("Counts and hashes of what is in the account, to compare a mirror by.")
+                .takes(&["ranges"])
+                .gives::<super::digest::Digest>(OK)],
+        )
 }
 
 fn page<H, T>(id: &'static str, says: &'static str, handler: H) -> Endpoint

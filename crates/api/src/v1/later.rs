@@ -26,7 +26,6 @@ pub async fn of_account(account: Account, request: Request) -> Answer {
         "objects" | "mappings" => ("mapped objects", "core.raw"),
         "sharing" => ("sharing beside links and permissions", "core.raw"),
         "meetings" => ("the meeting scheduler", "calendar.availability.read"),
-        "events" => ("account of how events are gathered, and no digest of them,", "core.raw"),
         _ => ("activity", "events.changes.read"),
     };
     let service = account.app().registry().get(&account.opened.account.service);

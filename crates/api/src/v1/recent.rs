@@ -1,7 +1,9 @@
 //! `GET /storage/recent`, of one account or several (wire API, sections 13, 24.1).
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
+use tokio::time::Instant;
 use tramontane_connector::{Entry, Storage as _};
 use tramontane_model::{Op, Timestamp};
 
@@ -10,6 +12,7 @@ use crate::answer::ok;
 use crate::paging::NumberPage;
 use crate::problem::{Answer, Problem};
 use crate::query::Query;
+use crate::remembered;
 use crate::render::Render;
 use crate::v1::search::failed;
 
@@ -42,11 +45,13 @@ pub async fn recent(Accounts(accounts): Accounts, query: Query) -> Answer {
     let mut errors = Vec::new();
     let mut first_problem = None;
     let mut all: Vec<(&Account, Entry)> = Vec::new();
+    let mut noticed = Vec::new();
     let mut fine = false;
     for (account, found) in futures::future::join_all(each).await {
         match found {
-            Ok(entries) => {
+            Ok((entries, by_events)) => {
                 fine = true;
+                noticed.extend(by_events.then(|| account.id()));
                 all.extend(entries.into_iter().map(|entry| (account, entry)));
             }
             Err(problem) => {
@@ -69,14 +74,36 @@ pub async fn recent(Accounts(accounts): Accounts, query: Query) -> Answer {
     all.truncate(MOST);
     let total = all.len() as u64;
     let mut shown = Vec::new();
-    for (account, entry) in page.of(all) {
+    let offered: Vec<(&Account, Entry)> = page.of(all).into_iter().collect();
+    let mut present = HashMap::new();
+    for account in accounts.iter().filter(|account| noticed.contains(&account.id())) {
+        let own = offered.iter().filter(|(of, _)| of.id() == account.id());
+        let of = own.map(|(_, entry)| entry.reference()).collect();
+        let (storage, cx) = (account.storage()?, account.cx());
+        let enough = Instant::now() + cx.time_left();
+        let (entries, _) = remembered::present(storage, &cx, of, enough).await?;
+        let own = entries.into_iter().map(|entry| ((account.id(), entry.id.clone()), entry));
+        present.extend(own);
+    }
+    for (account, entry) in offered {
+        let entry = if noticed.contains(&account.id()) {
+            // What is gone by now is left out.
+            let Some(entry) = present.remove(&(account.id(), entry.id)) else { continue };
+            entry
+        } else {
+            entry
+        };
         // One account's objects follow each other seldom here, so each is rendered by itself.
         shown.extend(Render::new(account, &query)?.many(vec![entry]).await?);
     }
     ok(&page.answer("storage", total, shown)?.with_errors(errors))
 }
 
-async fn one(account: &Account, after: Option<Timestamp>) -> Answer<Vec<Entry>> {
+/// The newest files of an account, and whether they are as they were when they were noticed.
+async fn one(account: &Account, after: Option<Timestamp>) -> Answer<(Vec<Entry>, bool)> {
     let storage = account.storage_for(Op::RecentList)?;
-    Ok(storage.recent(&account.cx(), after, MOST).await?)
+    if let Some(entries) = remembered::recent(account, after, MOST).await? {
+        return Ok((entries, true));
+    }
+    Ok((storage.recent(&account.cx(), after, MOST).await?, false))
 }

@@ -12,6 +12,7 @@ use crate::objects::Shown;
 use crate::paging::TokenPage;
 use crate::problem::{Answer, Problem};
 use crate::query::Query;
+use crate::remembered;
 use crate::render::Render;
 
 /// Where the search of each account goes on. Accounts that are finished are left out.
@@ -94,6 +95,11 @@ async fn one(
         below = places;
     }
     let search = SearchQuery { text: text.to_owned(), below };
+    if let Some((entries, next)) =
+        remembered::search(account, &search, cursor.as_deref(), limit).await?
+    {
+        return Ok((render.many(entries).await?, next));
+    }
     let cx = account.cx();
     let mut ask = PageRequest { cursor, limit };
     loop {

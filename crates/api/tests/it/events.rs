@@ -253,9 +253,6 @@ async fn one_event_is_found_by_its_id_alone() {
         let reply = read(&house, account, &format!("/{id}")).await;
         assert_eq!(reply.problem(), (404, "not_found".into()), "{id}");
     }
-    for later in ["/digest"] {
-        assert_eq!(read(&house, account, later).await.problem(), (501, "not_implemented".into()));
-    }
 }
 
 #[tokio::test]

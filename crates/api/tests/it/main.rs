@@ -19,6 +19,7 @@ mod oauth;
 mod raw;
 mod reads;
 mod refusals;
+mod remembered;
 mod requests;
 mod responses;
 mod sockets;

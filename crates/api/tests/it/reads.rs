@@ -38,6 +38,8 @@ async fn reading_writes_nothing() {
         format!("{base}/events?cursor=1&page_size=1"),
         format!("{base}/events?cursor=time:2026-01-01T00:00:00Z"),
         format!("{base}/events/latest"),
+        format!("{base}/events/digest"),
+        format!("{base}/storage/folders/root/size"),
         format!("{base}/events/evt_{account}_1"),
         format!("{base}/subscriptions"),
         format!("{base}/subscriptions/default/activity"),

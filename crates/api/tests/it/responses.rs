@@ -296,7 +296,6 @@ async fn later_categories_answer_501_after_the_credential() {
         "messaging/x",
         "crm/contacts",
         "email/messages",
-        "events/digest",
         "activity",
         "meetings/windows",
         "itsm/tickets",

@@ -11,5 +11,6 @@ mod grants;
 mod journal;
 mod log;
 mod rows;
+mod states;
 mod tasks;
 mod uploads;
