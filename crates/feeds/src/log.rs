@@ -109,7 +109,10 @@ impl Log {
             let rule = format!("must be between 0 and {}, the newest event", extent.head);
             return Err(Error::Invalid { field: "cursor", rule });
         }
-        let pieces = table::read_feed(&self.db, feed, after, limit as i64).await?;
+        let pieces = match self.live.feed_pieces(feed, after, extent.head, limit as i64) {
+            Some(pieces) => pieces,
+            None => table::read_feed(&self.db, feed, after, limit as i64).await?,
+        };
         let (mut events, mut next) = (Vec::new(), None);
         'pieces: for piece in pieces {
             let row = place(segment::decode(&piece.body)?, &piece);
@@ -172,7 +175,10 @@ impl Log {
     /// # Errors
     /// Those of the database.
     pub async fn shard(&self, shard: i64, from: i64, limit: usize) -> Result<Vec<Numbered>> {
-        let pieces = table::read_shard(&self.db, shard, from, limit as i64).await?;
+        let pieces = match self.live.shard_pieces(shard, from, limit as i64) {
+            Some(pieces) => pieces,
+            None => table::read_shard(&self.db, shard, from, limit as i64).await?,
+        };
         let mut events = Vec::new();
         for piece in pieces {
             for group in place(segment::decode(&piece.body)?, &piece) {

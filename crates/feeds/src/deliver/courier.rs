@@ -284,6 +284,9 @@ impl Courier {
                     break;
                 }
                 let position = own.machine.position();
+                if of.pages.ends_at(shard, position) {
+                    break;
+                }
                 if let Some(quiet) = of.pages.quiet_until(shard, &application, position) {
                     own.machine.pass(quiet);
                     break;
