@@ -12,9 +12,10 @@ use crate::event::Event;
 const VERSION: u8 = 1;
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
-/// Shorter ones are kept as they are: compressing would not pay.
-const WORTH_COMPRESSING: usize = 256;
+/// Shorter ones are kept as they are: they are rows, which are sealed soon, and read many times before.
+const WORTH_COMPRESSING: usize = 4_096;
 const LEVEL: i32 = 3;
+const SEALED_LEVEL: i32 = 9;
 /// The longest plain form that is read, in bytes.
 pub const MAX_PLAIN: usize = 64 << 20;
 /// The most events of one segment.
@@ -70,9 +71,19 @@ impl Group {
     }
 }
 
+/// Writes a segment that is read seldom and kept for long: it takes more time, and less space, than [`encode`].
+#[must_use]
+pub fn seal(groups: &[Group]) -> Vec<u8> {
+    pack(groups, SEALED_LEVEL)
+}
+
 /// Writes a segment.
 #[must_use]
 pub fn encode(groups: &[Group]) -> Vec<u8> {
+    pack(groups, LEVEL)
+}
+
+fn pack(groups: &[Group], level: i32) -> Vec<u8> {
     let mut plain = Vec::new();
     put(&mut plain, groups.len() as u64);
     for group in groups {
@@ -90,7 +101,7 @@ pub fn encode(groups: &[Group]) -> Vec<u8> {
     let packed = if plain.len() < WORTH_COMPRESSING {
         None
     } else {
-        zstd::bulk::compress(&plain, LEVEL).ok().filter(|packed| packed.len() < plain.len())
+        zstd::bulk::compress(&plain, level).ok().filter(|packed| packed.len() < plain.len())
     };
     let mut out = vec![VERSION, if packed.is_some() { ZSTD } else { PLAIN }];
     put(&mut out, plain.len() as u64);

@@ -42,7 +42,7 @@ use tramontane_wire::{Guard, SystemLookup, Wire, WireConfig};
 /// Events of one transaction.
 const COMMIT: usize = 256;
 /// So many messages may have been written and not arrived.
-const AHEAD: usize = 2_000;
+const AHEAD: usize = 512;
 
 /// Shows events about as long as the API does.
 struct Shown;
@@ -261,7 +261,7 @@ async fn main() {
     let mut written = 0;
     // What all accounts have goes into one transaction, as a busy writer makes them; never further ahead than a
     // moment's worth, so that what is measured is delivery and not a queue.
-    let size = (COMMIT / accounts).max(1);
+    let size = (COMMIT / endpoints / accounts).max(1);
     while written < events {
         while written * endpoints > received.count.load(Ordering::Relaxed) + AHEAD {
             tokio::time::sleep(Duration::from_millis(1)).await;
