@@ -22,6 +22,7 @@ pub mod log;
 mod owner;
 pub mod push;
 mod recent;
+pub mod retention;
 pub mod seal;
 pub mod shard;
 pub mod source;

@@ -59,6 +59,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "links", include_str!("../migrations/0005_links.sql")),
     (6, "deliveries", include_str!("../migrations/0006_deliveries.sql")),
     (7, "announcements", include_str!("../migrations/0007_announcements.sql")),
+    (8, "retention", include_str!("../migrations/0008_retention.sql")),
 ];
 
 impl Db {

@@ -39,6 +39,7 @@ pub mod log;
 pub mod multipart;
 mod record;
 pub mod request_log;
+pub mod retention;
 mod rows;
 #[cfg(feature = "testing")]
 #[expect(

@@ -9,6 +9,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::feeds::Collection;
 use crate::record::{record, select_text, statement, statement_text};
+use crate::retention;
 use crate::rows::{pieces, values};
 
 pub use crate::commit::{commit, commit_all};
@@ -203,33 +204,98 @@ pub struct Extent {
 
 /// The extent of a feed; `None` when there is no such living subscription.
 pub async fn extent(db: &Db, feed: i64) -> Result<Option<Extent>> {
-    let row: Option<(i64, Option<i64>)> = sqlx::query_as(
-        "SELECT head, (SELECT MIN(sequence) FROM log_feeds WHERE feed = $1) \
+    let row: Option<(i64, Option<i64>, Option<i64>)> = sqlx::query_as(
+        "SELECT head, (SELECT MIN(sequence) FROM log_feeds WHERE feed = $1), \
+         (SELECT MIN(sequence) FROM log_kept WHERE feed = $1) \
          FROM subscriptions WHERE feed = $1 AND deleted IS NULL",
     )
     .bind(feed)
     .fetch_optional(db.reader())
     .await?;
-    Ok(row.map(|(head, first)| Extent { first: first.unwrap_or(head + 1), head }))
+    let first = |of_days: Option<i64>, kept: Option<i64>| of_days.into_iter().chain(kept).min();
+    Ok(row.map(|(head, of_days, kept)| Extent {
+        first: first(of_days, kept).unwrap_or(head + 1),
+        head,
+    }))
+}
+
+/// The first sequence number of a feed in the days of the log; `None` when there is none. What is kept beyond them is
+/// before it.
+pub async fn first_in_days(db: &Db, feed: i64) -> Result<Option<i64>> {
+    let (first,): (Option<i64>,) =
+        sqlx::query_as("SELECT MIN(sequence) FROM log_feeds WHERE feed = $1")
+            .bind(feed)
+            .fetch_one(db.reader())
+            .await?;
+    Ok(first)
 }
 
 /// The pieces of a feed that hold events after `after`, in order, until they hold at least `events` of its
 /// events or 1,000 pieces. The first may begin before, and blocks hold other feeds as well.
 pub async fn read_feed(db: &Db, feed: i64, after: i64, events: i64) -> Result<Vec<Piece>> {
-    let slices: Vec<(i64,)> = sqlx::query_as(
-        "SELECT slice FROM log_feeds WHERE feed = $1 AND slice >= COALESCE((SELECT MAX(slice) \
-         FROM log_feeds WHERE feed = $1 AND sequence <= $2), 0) ORDER BY slice",
+    let slices: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT slice, sequence FROM log_feeds WHERE feed = $1 AND slice >= \
+         COALESCE((SELECT MAX(slice) FROM log_feeds WHERE feed = $1 AND sequence <= $2), 0) \
+         ORDER BY slice",
     )
     .bind(feed)
     .bind(after + 1)
     .fetch_all(db.reader())
     .await?;
-    let mut found = Vec::new();
-    let mut next = after;
-    for (slice,) in slices {
-        let left = (events - (next - after)).min(1_000 - found.len() as i64);
-        if left <= 0 {
+    let in_days = slices.first().is_some_and(|(_, sequence)| *sequence <= after + 1);
+    if !in_days {
+        let kept = retention::read(db, feed, after, events).await?;
+        if !kept.is_empty() {
+            return Ok(kept);
+        }
+    }
+    let mut found = Found { feed, after, events, next: after, first: None, pieces: Vec::new() };
+    for (slice, _) in slices {
+        if !found.read(db, slice).await? {
             break;
+        }
+    }
+    // What was in the days may have left them while they were read.
+    if in_days && found.first.is_none_or(|first| first > after + 1) {
+        let kept = retention::read(db, feed, after, events).await?;
+        if !kept.is_empty() {
+            return Ok(kept);
+        }
+    }
+    Ok(found.pieces)
+}
+
+/// As [`read_feed`], of one slice alone.
+pub async fn read_slice(
+    db: &Db,
+    slice: i64,
+    feed: i64,
+    after: i64,
+    events: i64,
+) -> Result<Vec<Piece>> {
+    let mut found = Found { feed, after, events, next: after, first: None, pieces: Vec::new() };
+    found.read(db, slice).await?;
+    Ok(found.pieces)
+}
+
+/// Pieces of a feed as they are found.
+struct Found {
+    feed: i64,
+    after: i64,
+    events: i64,
+    /// The last sequence number that was found.
+    next: i64,
+    /// Where the first piece begins.
+    first: Option<i64>,
+    pieces: Vec<Piece>,
+}
+
+impl Found {
+    /// Reads a slice; `false` when that is enough.
+    async fn read(&mut self, db: &Db, slice: i64) -> Result<bool> {
+        let left = (self.events - (self.next - self.after)).min(1_000 - self.pieces.len() as i64);
+        if left <= 0 {
+            return Ok(false);
         }
         // Rows first, then what was sealed: a row that is sealed between the two is seen twice, never
         // missed.
@@ -238,45 +304,50 @@ pub async fn read_feed(db: &Db, feed: i64, after: i64, events: i64) -> Result<Ve
              WHERE feed = $1 AND sequence + events > $2 ORDER BY sequence LIMIT $3"
         )));
         let rows: std::result::Result<Vec<FeedRow>, _> =
-            query.bind(feed).bind(next + 1).bind(left).fetch_all(db.reader()).await;
+            query.bind(self.feed).bind(self.next + 1).bind(left).fetch_all(db.reader()).await;
         let rows = rows.or_else(gone)?;
         let places: Vec<(i64, i64, i64, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT sequence, events, shard, position FROM log_index_{slice} \
              WHERE feed = $1 AND sequence + events > $2 ORDER BY sequence LIMIT $3"
         )))
-        .bind(feed)
-        .bind(next + 1)
+        .bind(self.feed)
+        .bind(self.next + 1)
         .bind(left)
         .fetch_all(db.reader())
         .await
         .or_else(gone)?;
         let cut = places.len() as i64 == left;
         for (sequence, count, shard, position) in places {
-            if next - after >= events {
-                return Ok(found);
+            if self.next - self.after >= self.events {
+                return Ok(false);
             }
             let query = select_text::<Piece>(&format!(
                 "FROM log_blocks_{slice} WHERE shard = $1 AND position = $2"
             ));
             let piece = query.bind(shard).bind(position).fetch_optional(db.reader()).await;
-            found.extend(piece.or_else(|error| gone(error).map(|_: Vec<Piece>| None))?);
-            next = next.max(sequence + count - 1);
+            let piece = piece.or_else(|error| gone(error).map(|_: Vec<Piece>| None))?;
+            if piece.is_some() {
+                self.first.get_or_insert(sequence);
+            }
+            self.pieces.extend(piece);
+            self.next = self.next.max(sequence + count - 1);
         }
         if cut {
-            break;
+            return Ok(false);
         }
         for (sequence, shard, position, count, at, body) in rows {
-            if next - after >= events {
-                return Ok(found);
+            if self.next - self.after >= self.events {
+                return Ok(false);
             }
             let end = sequence + count - 1;
-            if end > next {
-                next = end;
-                found.push(Piece { shard, position, events: count, at, body });
+            if end > self.next {
+                self.next = end;
+                self.first.get_or_insert(sequence);
+                self.pieces.push(Piece { shard, position, events: count, at, body });
             }
         }
+        Ok(true)
     }
-    Ok(found)
 }
 
 /// A row as [`read_feed`] reads it: sequence, shard, position, events, at, body.
