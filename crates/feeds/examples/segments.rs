@@ -1,6 +1,10 @@
 //! Measures how many bytes an event takes in a sealed block, by service: made-up events whose metadata has the
 //! members, lengths and random parts that each connector's has. `scripts/bench append` runs it.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement that cannot be made must stop")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a measurement that cannot be made must stop"
+)]
 
 use std::time::Instant;
 
@@ -10,8 +14,17 @@ use tramontane_connector::entry::Parent;
 use tramontane_connector::{ETag, Entry, Hashes, Person};
 use tramontane_model::{NativeId, Timestamp};
 
-const SERVICES: [&str; 9] =
-    ["box", "dropbox", "gdrive", "onedrive", "onedrivebiz", "s3_compatible", "webdav", "sftp", "local"];
+const SERVICES: [&str; 9] = [
+    "box",
+    "dropbox",
+    "gdrive",
+    "onedrive",
+    "onedrivebiz",
+    "s3_compatible",
+    "webdav",
+    "sftp",
+    "local",
+];
 const EVENTS: usize = 4_096;
 const ACCOUNTS: usize = 16;
 
@@ -32,7 +45,9 @@ impl Chance {
     }
 
     fn text(&mut self, alphabet: &[u8], length: usize) -> String {
-        (0..length).map(|_| char::from(alphabet[self.below(alphabet.len() as u64) as usize])).collect()
+        (0..length)
+            .map(|_| char::from(alphabet[self.below(alphabet.len() as u64) as usize]))
+            .collect()
     }
 
     fn hex(&mut self, length: usize) -> String {
@@ -53,9 +68,10 @@ impl Chance {
 }
 
 const WORDS: [&str; 32] = [
-    "budget", "report", "draft", "invoice", "minutes", "review", "final", "plan", "photo", "contract", "offer",
-    "travel", "notes", "summary", "design", "logo", "sales", "team", "annual", "board", "press", "index", "data",
-    "export", "screen", "letter", "project", "client", "press", "scan", "agenda", "policy",
+    "budget", "report", "draft", "invoice", "minutes", "review", "final", "plan", "photo",
+    "contract", "offer", "travel", "notes", "summary", "design", "logo", "sales", "team", "annual",
+    "board", "press", "index", "data", "export", "screen", "letter", "project", "client", "press",
+    "scan", "agenda", "policy",
 ];
 const TYPES: [(&str, &str); 6] = [
     ("pdf", "application/pdf"),
@@ -80,7 +96,13 @@ fn object_id(service: &str, chance: &mut Chance, path: &str) -> String {
     }
 }
 
-fn entry(service: &str, chance: &mut Chance, now: i64, folder: &Folder, people: &[Person]) -> Entry {
+fn entry(
+    service: &str,
+    chance: &mut Chance,
+    now: i64,
+    folder: &Folder,
+    people: &[Person],
+) -> Entry {
     let (word, other) = (WORDS[chance.below(32) as usize], WORDS[chance.below(32) as usize]);
     let (end, media_type) = TYPES[chance.below(6) as usize];
     let name = format!("{word} {other} {}.{end}", chance.below(1_000));
@@ -91,9 +113,11 @@ fn entry(service: &str, chance: &mut Chance, now: i64, folder: &Folder, people: 
     let bits = 10 + chance.below(14);
     entry.size = Some(chance.below(1 << bits));
     entry.downloadable = true;
-    let (precise, seconds) = (Timestamp::from_micros(now / 1_000 * 1_000), Timestamp::from_seconds(now / 1_000_000));
+    let (precise, seconds) =
+        (Timestamp::from_micros(now / 1_000 * 1_000), Timestamp::from_seconds(now / 1_000_000));
     let made = Timestamp::from_seconds(now / 1_000_000 - chance.below(30_000_000) as i64);
-    let person = |chance: &mut Chance| Some(people[chance.below(people.len() as u64) as usize].clone());
+    let person =
+        |chance: &mut Chance| Some(people[chance.below(people.len() as u64) as usize].clone());
     match service {
         "dropbox" => {
             let rev = format!("61{}{}", chance.hex(9), "000000010a3f5c2");
@@ -159,13 +183,22 @@ fn events(service: &str, chance: &mut Chance, count: usize, mut now: i64) -> Vec
     let people: Vec<Person> = (0..4)
         .map(|number| Person {
             id: Some(NativeId::new(chance.digits(20))),
-            name: Some(format!("{} {}", ["Ana", "Ben", "Chi", "Dee"][number], WORDS[chance.below(32) as usize])),
+            name: Some(format!(
+                "{} {}",
+                ["Ana", "Ben", "Chi", "Dee"][number],
+                WORDS[chance.below(32) as usize]
+            )),
             email: Some(format!("{}@example.com", chance.text(b"abcdefghij", 8))),
         })
         .collect();
     let folders: Vec<Folder> = (0..8)
         .map(|_| {
-            let path = format!("/{} {}/{}", WORDS[chance.below(32) as usize], chance.below(2_030), WORDS[chance.below(32) as usize]);
+            let path = format!(
+                "/{} {}/{}",
+                WORDS[chance.below(32) as usize],
+                chance.below(2_030),
+                WORDS[chance.below(32) as usize]
+            );
             Folder(object_id(service, chance, &path), path)
         })
         .collect();
@@ -181,18 +214,34 @@ fn events(service: &str, chance: &mut Chance, count: usize, mut now: i64) -> Vec
         } else {
             let index = known.len() - 1 - chance.below(known.len().min(64) as u64) as usize;
             let old = known.swap_remove(index);
-            let same = Entry { id: old.id.clone(), name: old.name.clone(), path: old.path.clone(), parent: old.parent.clone(), created: old.created, ..fresh.clone() };
+            let same = Entry {
+                id: old.id.clone(),
+                name: old.name.clone(),
+                path: old.path.clone(),
+                parent: old.parent.clone(),
+                created: old.created,
+                ..fresh.clone()
+            };
             match draw {
                 50..75 => (Action::Update, None, same),
                 75..90 => {
-                    let before = Before { name: Some(old.name.clone()), path: old.path.clone(), ..Before::default() };
-                    (Action::Rename, Some(before), Entry { name: fresh.name, path: fresh.path, ..old })
+                    let before = Before {
+                        name: Some(old.name.clone()),
+                        path: old.path.clone(),
+                        ..Before::default()
+                    };
+                    (
+                        Action::Rename,
+                        Some(before),
+                        Entry { name: fresh.name, path: fresh.path, ..old },
+                    )
                 }
                 _ => (Action::Delete, None, old),
             }
         };
         let gone = action == Action::Delete;
-        let value = if gone { serde_json::Value::Null } else { serde_json::to_value(&entry).unwrap() };
+        let value =
+            if gone { serde_json::Value::Null } else { serde_json::to_value(&entry).unwrap() };
         events.push(Event {
             action,
             category: Category::Storage,

@@ -79,7 +79,8 @@ async fn carry(db: &Db, slice: i64, fading: &Fading) -> Result<()> {
     // Nothing stays of what nobody can read any more.
     let floor = head.map_or(i64::MAX - 1, |head| head - NEWEST);
     let from = first.max(floor.saturating_add(1));
-    let mut groups = if from <= last { newest(db, slice, feed, from, last).await? } else { Vec::new() };
+    let mut groups =
+        if from <= last { newest(db, slice, feed, from, last).await? } else { Vec::new() };
     let mut replaces = None;
     if let (Some(begins), Some(block)) =
         (groups.first().map(|group| group.sequence), retention::newest(db, feed).await?)

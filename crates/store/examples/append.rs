@@ -109,7 +109,8 @@ async fn ours(
             writers.add(account, some, &mut commits);
         }
         let commits: Vec<Commit> = commits.into_values().collect();
-        bytes += commits.iter().flat_map(|one| &one.appends).map(|one| one.body.len()).sum::<usize>();
+        bytes +=
+            commits.iter().flat_map(|one| &one.appends).map(|one| one.body.len()).sum::<usize>();
         let done = log::commit_all(db, &commits).await.unwrap();
         assert!(done.iter().all(|one| matches!(one, Committed::At(_))), "{done:?}");
     }

@@ -6,7 +6,10 @@ use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::log::{Append, CollectionWrite, Commit, Committed, FeedWrite};
 use crate::record::{statement, statement_text};
-use crate::rows::{pieces, values};
+use crate::rows::{pieces, pieces_within, values};
+
+/// What a row takes beside its longest values, as far as it is counted.
+const ROW: usize = 128;
 
 /// An append with the position of its first event, and where it is written to.
 struct Placed<'a> {
@@ -32,7 +35,7 @@ pub async fn commit_all(db: &Db, commits: &[Commit]) -> Result<Vec<Committed>> {
     if done.iter().any(|one| !matches!(one, Committed::At(_))) {
         return Ok(done);
     }
-    if !write(&mut tx, commits, &done).await? {
+    if !write(&mut tx, commits, &done, db.burst()).await? {
         done.fill(Committed::Stale);
         return Ok(done);
     }
@@ -56,7 +59,8 @@ async fn advance_shards(db: &Db, tx: &mut Tx, commits: &[Commit]) -> Result<Vec<
     let done: Vec<Committed> = commits
         .iter()
         .map(|commit| {
-            let held = rows.iter().find(|(id, epoch, _)| (*id, *epoch) == (commit.shard, commit.epoch));
+            let held =
+                rows.iter().find(|(id, epoch, _)| (*id, *epoch) == (commit.shard, commit.epoch));
             held.map_or(Committed::Fenced, |(_, _, head)| Committed::At(head + 1))
         })
         .collect();
@@ -78,7 +82,12 @@ async fn advance_shards(db: &Db, tx: &mut Tx, commits: &[Commit]) -> Result<Vec<
 }
 
 /// Writes what the shards bring. `false` when a feed or collection is not what it was taken for.
-async fn write(tx: &mut Tx, commits: &[Commit], firsts: &[Committed]) -> Result<bool> {
+async fn write(
+    tx: &mut Tx,
+    commits: &[Commit],
+    firsts: &[Committed],
+    burst: usize,
+) -> Result<bool> {
     let mut placed = Vec::new();
     let mut opened: Vec<(i64, i64, i64)> = Vec::new();
     for (commit, first) in commits.iter().zip(firsts) {
@@ -96,11 +105,11 @@ async fn write(tx: &mut Tx, commits: &[Commit], firsts: &[Committed]) -> Result<
     if !move_heads(tx, &placed).await? {
         return Ok(false);
     }
-    insert_rows(tx, &placed).await?;
+    insert_rows(tx, &placed, burst).await?;
     note_opened(tx, &placed, &opened).await?;
     let collections: Vec<&CollectionWrite> =
         commits.iter().flat_map(|commit| &commit.collections).collect();
-    if !write_collections(tx, &collections).await? {
+    if !write_collections(tx, &collections, burst).await? {
         return Ok(false);
     }
     for (account, id) in commits.iter().flat_map(|commit| &commit.gone) {
@@ -134,10 +143,10 @@ async fn move_heads(tx: &mut Tx, placed: &[Placed<'_>]) -> Result<bool> {
     Ok(true)
 }
 
-async fn insert_rows(tx: &mut Tx, placed: &[Placed<'_>]) -> Result<()> {
+async fn insert_rows(tx: &mut Tx, placed: &[Placed<'_>], burst: usize) -> Result<()> {
     for of_slice in placed.chunk_by(|one, other| one.slice == other.slice) {
         let slice = of_slice.first().map_or(0, |one| one.slice);
-        for piece in pieces(of_slice) {
+        for piece in pieces_within(of_slice, burst, |one| ROW + one.append.body.len()) {
             let mut query = statement_text(format!(
                 "INSERT INTO log_rows_{slice} (shard, position, events, feed, sequence, at, body) \
                  VALUES {}",
@@ -160,19 +169,16 @@ async fn insert_rows(tx: &mut Tx, placed: &[Placed<'_>]) -> Result<()> {
 }
 
 /// Notes where feeds and shards begin in a slice.
-async fn note_opened(
-    tx: &mut Tx,
-    placed: &[Placed<'_>],
-    shards: &[(i64, i64, i64)],
-) -> Result<()> {
+async fn note_opened(tx: &mut Tx, placed: &[Placed<'_>], shards: &[(i64, i64, i64)]) -> Result<()> {
     let feeds: Vec<(i64, i64, i64)> = placed
         .iter()
         .filter(|one| one.append.opens)
         .map(|one| (one.append.feed, one.slice, one.append.head + 1))
         .collect();
-    for (table, first, rows) in
-        [("log_feeds (feed", "sequence", feeds.as_slice()), ("log_shards (shard", "position", shards)]
-    {
+    for (table, first, rows) in [
+        ("log_feeds (feed", "sequence", feeds.as_slice()),
+        ("log_shards (shard", "position", shards),
+    ] {
         for piece in pieces(rows) {
             let mut query = statement_text(format!(
                 "INSERT INTO {table}, slice, {first}) VALUES {} ON CONFLICT DO NOTHING",
@@ -187,10 +193,15 @@ async fn note_opened(
     Ok(())
 }
 
-async fn write_collections(tx: &mut Tx, writes: &[&CollectionWrite]) -> Result<bool> {
+async fn write_collections(tx: &mut Tx, writes: &[&CollectionWrite], burst: usize) -> Result<bool> {
     let (new, known): (Vec<&CollectionWrite>, Vec<&CollectionWrite>) =
         writes.iter().partition(|write| write.expected.is_none());
-    for piece in pieces(&new) {
+    let bytes = |write: &&CollectionWrite| {
+        let row = &write.row;
+        let cursor = row.cursor.as_ref().map_or(0, String::len);
+        ROW + cursor + row.manifest.len() + row.progress.len()
+    };
+    for piece in pieces_within(&new, burst, bytes) {
         let mut query = statement_text(format!(
             "INSERT INTO collections (account, id, root, generation, cursor, manifest, progress, \
              modified, name) VALUES {} ON CONFLICT (account, id) DO NOTHING",
@@ -212,7 +223,7 @@ async fn write_collections(tx: &mut Tx, writes: &[&CollectionWrite]) -> Result<b
             return Ok(false);
         }
     }
-    for piece in pieces(&known) {
+    for piece in pieces_within(&known, burst, bytes) {
         let mut query = statement_text(format!(
             "WITH fresh (of_account, of_id, expected, generation, cursor, manifest, progress, \
              modified, root) AS (VALUES {}) UPDATE collections SET \
@@ -245,17 +256,17 @@ async fn write_collections(tx: &mut Tx, writes: &[&CollectionWrite]) -> Result<b
             .execute(&mut **tx)
             .await?;
     }
-    insert_changes(tx, writes).await?;
+    insert_changes(tx, writes, burst).await?;
     write_blocks(tx, writes).await?;
     Ok(true)
 }
 
-async fn insert_changes(tx: &mut Tx, writes: &[&CollectionWrite]) -> Result<()> {
+async fn insert_changes(tx: &mut Tx, writes: &[&CollectionWrite], burst: usize) -> Result<()> {
     let changes: Vec<_> = writes
         .iter()
         .filter_map(|write| write.change.as_ref().map(|change| (&write.row, change)))
         .collect();
-    for piece in pieces(&changes) {
+    for piece in pieces_within(&changes, burst, |(_, (_, data))| ROW + data.len()) {
         let mut query = statement_text(format!(
             "INSERT INTO state_changes (account, collection, number, data) VALUES {}",
             values(1, piece.len(), 4)
@@ -273,12 +284,14 @@ async fn write_blocks(tx: &mut Tx, writes: &[&CollectionWrite]) -> Result<()> {
     for write in writes {
         let row = &write.row;
         for id in &write.drop {
-            statement("DELETE FROM state_blocks WHERE account = $1 AND collection = $2 AND id = $3")
-                .bind(row.account)
-                .bind(row.id.as_str())
-                .bind(id.as_str())
-                .execute(&mut **tx)
-                .await?;
+            statement(
+                "DELETE FROM state_blocks WHERE account = $1 AND collection = $2 AND id = $3",
+            )
+            .bind(row.account)
+            .bind(row.id.as_str())
+            .bind(id.as_str())
+            .execute(&mut **tx)
+            .await?;
         }
         for (id, data) in &write.put {
             statement(

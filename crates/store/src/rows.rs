@@ -5,9 +5,23 @@ const MOST: usize = 512;
 
 /// Cuts a list into pieces whose lengths are powers of two, so that a connection keeps few different statements
 /// prepared, whatever the lists' lengths are.
-pub(crate) fn pieces<T>(mut list: &[T]) -> impl Iterator<Item = &[T]> {
+pub(crate) fn pieces<T>(list: &[T]) -> impl Iterator<Item = &[T]> {
+    pieces_within(list, usize::MAX, |_| 0)
+}
+
+/// As [`pieces`], each with no more than `most` bytes unless it is a single row.
+pub(crate) fn pieces_within<T>(
+    mut list: &[T],
+    most: usize,
+    bytes: impl Fn(&T) -> usize,
+) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
-        let length = list.len().min(MOST).checked_ilog2().map(|bits| 1 << bits)?;
+        let mut held = 0_usize;
+        let fitting = list.iter().take(MOST).take_while(|row| {
+            held = held.saturating_add(bytes(row));
+            held <= most
+        });
+        let length = 1 << fitting.count().max(1).min(list.len()).checked_ilog2()?;
         let (piece, rest) = list.split_at_checked(length)?;
         list = rest;
         Some(piece)
@@ -44,6 +58,13 @@ mod tests {
             assert_eq!(cut.concat(), list);
         }
         assert_eq!(pieces(&[0; 37]).map(<[i32]>::len).collect::<Vec<_>>(), [32, 4, 1]);
+    }
+
+    #[test]
+    fn pieces_are_bounded_in_bytes_too() {
+        let list = [3, 3, 3, 3, 9, 50, 1];
+        let cut: Vec<&[usize]> = pieces_within(&list, 10, |size| *size).collect();
+        assert_eq!(cut, [&[3, 3][..], &[3, 3], &[9], &[50], &[1]]);
     }
 
     #[test]
