@@ -26,13 +26,13 @@ const PAGE: i64 = 500;
 /// What was tidied up to which slice, by application. Only so that it is not looked for again and again: whoever
 /// starts anew looks once.
 #[derive(Debug, Default)]
-pub(crate) struct Tidied(BTreeMap<String, i64>);
+pub struct Tidied(BTreeMap<String, i64>);
 
 /// Carries over and drops what is past its days.
 ///
 /// # Errors
 /// Those of the database; damage.
-pub(crate) async fn tidy(db: &Db, days: i64, now: i64, tidied: &mut Tidied) -> Result<()> {
+pub async fn tidy(db: &Db, days: i64, now: i64, tidied: &mut Tidied) -> Result<()> {
     let days = days.max(LEAST_DAYS);
     let oldest = |days: i64| slice_of(now) - days;
     let slices = log::slices(db).await?;

@@ -6,4 +6,5 @@ mod elsewhere;
 mod following;
 mod house;
 mod reading;
+mod retention;
 mod stage;
