@@ -6,15 +6,19 @@
 //! each event; the events as JSON. Numbers are unsigned LEB128.
 
 use std::borrow::Borrow;
+use std::cell::RefCell;
+
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::event::Event;
 
 const VERSION: u8 = 1;
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
-/// Shorter ones are kept as they are: they are rows, which are sealed soon, and read many times before.
-const WORTH_COMPRESSING: usize = 4_096;
-const LEVEL: i32 = 3;
+/// Shorter ones are kept as they are: compressing would not pay.
+const WORTH_COMPRESSING: usize = 1_024;
+/// Rows are sealed soon, and made and read often before.
+const LEVEL: i32 = 1;
 const SEALED_LEVEL: i32 = 9;
 /// The longest plain form that is read, in bytes.
 pub const MAX_PLAIN: usize = 64 << 20;
@@ -83,6 +87,23 @@ pub fn encode(groups: &[Group]) -> Vec<u8> {
     pack(groups, LEVEL)
 }
 
+thread_local! {
+    /// Making them costs more than a row does.
+    static PACKING: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(LEVEL).ok());
+    static UNPACKING: RefCell<Option<Decompressor<'static>>> = RefCell::new(Decompressor::new().ok());
+}
+
+fn squeeze(plain: &[u8], level: i32) -> Option<Vec<u8>> {
+    if level != LEVEL {
+        return zstd::bulk::compress(plain, level).ok();
+    }
+    PACKING.with_borrow_mut(|packing| packing.as_mut()?.compress(plain).ok())
+}
+
+fn inflate(packed: &[u8], length: usize) -> Option<Vec<u8>> {
+    UNPACKING.with_borrow_mut(|unpacking| unpacking.as_mut()?.decompress(packed, length).ok())
+}
+
 fn pack(groups: &[Group], level: i32) -> Vec<u8> {
     let mut plain = Vec::new();
     put(&mut plain, groups.len() as u64);
@@ -101,7 +122,7 @@ fn pack(groups: &[Group], level: i32) -> Vec<u8> {
     let packed = if plain.len() < WORTH_COMPRESSING {
         None
     } else {
-        zstd::bulk::compress(&plain, level).ok().filter(|packed| packed.len() < plain.len())
+        squeeze(&plain, level).filter(|packed| packed.len() < plain.len())
     };
     let mut out = vec![VERSION, if packed.is_some() { ZSTD } else { PLAIN }];
     put(&mut out, plain.len() as u64);
@@ -124,7 +145,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Group>, Error> {
     let mut plain = match method {
         PLAIN => rest,
         ZSTD => {
-            unpacked = zstd::bulk::decompress(rest, length).map_err(|_| Error::Damaged)?;
+            unpacked = inflate(rest, length).ok_or(Error::Damaged)?;
             &unpacked
         }
         _ => return Err(Error::Version),
