@@ -68,13 +68,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            concurrency: 64,
-            service_rate: 20.0,
-            rate: 200.0,
-            days: 30,
-            long_polls: 512,
-        }
+        Self { concurrency: 64, service_rate: 20.0, rate: 200.0, days: 30, long_polls: 512 }
     }
 }
 

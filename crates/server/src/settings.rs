@@ -226,6 +226,8 @@ settings! {
     poll_service_rate: u64 = "20";
     /// Questions for changes in a second that are aimed at, of all services together.
     poll_rate: u64 = "200";
+    /// Connections that may be held open at services that answer them when something changes.
+    long_polls: u64 = "512";
     /// The most items that a recursive listing, search or copy without a task walks through.
     walk_items: u64 = "100000";
     /// The most bytes of disk that spooled uploads may take together.

@@ -327,6 +327,7 @@ fn feed_options(settings: &Settings) -> tramontane_feeds::Options {
         service_rate: rate(settings.poll_service_rate),
         rate: rate(settings.poll_rate),
         days: event_days(settings),
+        long_polls: usize::try_from(settings.long_polls).unwrap_or(usize::MAX),
     }
 }
 
