@@ -178,6 +178,40 @@ pub async fn own_days(db: &Db) -> Result<Vec<(String, i64)>> {
     Ok(rows.into_iter().filter_map(days).collect())
 }
 
+/// What a webhook may have missed of an account, because it left the days of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// The account.
+    pub account: i64,
+    /// Its service.
+    pub service: String,
+    /// The last sequence number of its default feed that is not in the days any more.
+    pub last: i64,
+}
+
+/// The accounts of an application in a shard of whose default feeds something left the days, at most `limit`.
+pub async fn missed(db: &Db, application: &str, shard: i64, limit: i64) -> Result<Vec<Missed>> {
+    let rows: Vec<(i64, String, i64, Option<i64>)> = sqlx::query_as(
+        "SELECT accounts.id, accounts.service, subscriptions.head, (SELECT MIN(sequence) \
+         FROM log_feeds WHERE log_feeds.feed = subscriptions.feed) FROM feeds \
+         JOIN accounts ON accounts.id = feeds.account \
+         JOIN subscriptions ON subscriptions.feed = accounts.id \
+         WHERE feeds.shard = $1 AND accounts.application = $2 AND accounts.deleted IS NULL \
+         AND subscriptions.deleted IS NULL ORDER BY accounts.id LIMIT $3",
+    )
+    .bind(shard)
+    .bind(application)
+    .bind(limit)
+    .fetch_all(db.reader())
+    .await?;
+    let missed = |(account, service, head, first): (i64, String, i64, Option<i64>)| Missed {
+        account,
+        service,
+        last: first.map_or(head, |first| first - 1),
+    };
+    Ok(rows.into_iter().map(missed).filter(|one| one.last > 0).collect())
+}
+
 /// Blocks of a slice that hold events of feeds that left it, as shard and position, with those feeds; at most `limit`.
 pub async fn left_behind(db: &Db, slice: i64, limit: i64) -> Result<Vec<(i64, i64, Vec<i64>)>> {
     let rows: Vec<(i64, i64, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(

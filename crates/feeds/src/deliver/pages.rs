@@ -37,6 +37,8 @@ pub(crate) struct Seen {
 pub(crate) struct Page {
     /// Events that applications may be told of.
     pub(crate) events: Vec<Arc<Seen>>,
+    /// The first position.
+    pub(crate) first: i64,
     /// The last position.
     pub(crate) last: i64,
     /// Whose events are in it.
@@ -104,7 +106,10 @@ impl Pages {
             return Ok(Some(page));
         }
         let read = self.log.shard(shard, from, PAGE).await?;
-        let Some(last) = read.last().map(|numbered| numbered.position) else { return Ok(None) };
+        let at = |numbered: Option<&Numbered>| numbered.map(|numbered| numbered.position);
+        let (Some(first), Some(last)) = (at(read.first()), at(read.last())) else {
+            return Ok(None);
+        };
         let (mut events, mut applications) = (Vec::with_capacity(read.len()), BTreeSet::new());
         let mut bytes = 200_usize;
         for numbered in read {
@@ -115,7 +120,7 @@ impl Pages {
             }
         }
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let page = Arc::new(Page { events, last, applications, bytes });
+        let page = Arc::new(Page { events, first, last, applications, bytes });
         self.cache.insert((shard, from), Arc::clone(&page));
         Ok(Some(page))
     }
