@@ -6,6 +6,9 @@
 //! each event; the events as JSON. Numbers are unsigned LEB128.
 
 use std::borrow::Borrow;
+use std::cell::RefCell;
+
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::event::Event;
 
@@ -13,8 +16,10 @@ const VERSION: u8 = 1;
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
 /// Shorter ones are kept as they are: compressing would not pay.
-const WORTH_COMPRESSING: usize = 256;
-const LEVEL: i32 = 3;
+const WORTH_COMPRESSING: usize = 1_024;
+/// Rows are sealed soon, and made and read often before.
+const LEVEL: i32 = 1;
+const SEALED_LEVEL: i32 = 9;
 /// The longest plain form that is read, in bytes.
 pub const MAX_PLAIN: usize = 64 << 20;
 /// The most events of one segment.
@@ -70,9 +75,36 @@ impl Group {
     }
 }
 
+/// Writes a segment that is read seldom and kept for long: it takes more time, and less space, than [`encode`].
+#[must_use]
+pub fn seal(groups: &[Group]) -> Vec<u8> {
+    pack(groups, SEALED_LEVEL)
+}
+
 /// Writes a segment.
 #[must_use]
 pub fn encode(groups: &[Group]) -> Vec<u8> {
+    pack(groups, LEVEL)
+}
+
+thread_local! {
+    /// Making them costs more than a row does.
+    static PACKING: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(LEVEL).ok());
+    static UNPACKING: RefCell<Option<Decompressor<'static>>> = RefCell::new(Decompressor::new().ok());
+}
+
+fn squeeze(plain: &[u8], level: i32) -> Option<Vec<u8>> {
+    if level != LEVEL {
+        return zstd::bulk::compress(plain, level).ok();
+    }
+    PACKING.with_borrow_mut(|packing| packing.as_mut()?.compress(plain).ok())
+}
+
+fn inflate(packed: &[u8], length: usize) -> Option<Vec<u8>> {
+    UNPACKING.with_borrow_mut(|unpacking| unpacking.as_mut()?.decompress(packed, length).ok())
+}
+
+fn pack(groups: &[Group], level: i32) -> Vec<u8> {
     let mut plain = Vec::new();
     put(&mut plain, groups.len() as u64);
     for group in groups {
@@ -90,7 +122,7 @@ pub fn encode(groups: &[Group]) -> Vec<u8> {
     let packed = if plain.len() < WORTH_COMPRESSING {
         None
     } else {
-        zstd::bulk::compress(&plain, LEVEL).ok().filter(|packed| packed.len() < plain.len())
+        squeeze(&plain, level).filter(|packed| packed.len() < plain.len())
     };
     let mut out = vec![VERSION, if packed.is_some() { ZSTD } else { PLAIN }];
     put(&mut out, plain.len() as u64);
@@ -113,7 +145,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Group>, Error> {
     let mut plain = match method {
         PLAIN => rest,
         ZSTD => {
-            unpacked = zstd::bulk::decompress(rest, length).map_err(|_| Error::Damaged)?;
+            unpacked = inflate(rest, length).ok_or(Error::Damaged)?;
             &unpacked
         }
         _ => return Err(Error::Version),

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -39,8 +39,10 @@ use tramontane_store::{Db, shards};
 use tramontane_vault::{MasterKey, SystemEntropy, WebhookSecret};
 use tramontane_wire::{Guard, SystemLookup, Wire, WireConfig};
 
-/// Events of one commit.
-const COMMIT: usize = 250;
+/// Events of one transaction.
+const COMMIT: usize = 256;
+/// So many messages may have been written and not arrived.
+const AHEAD: usize = 512;
 
 /// Shows events about as long as the API does.
 struct Shown;
@@ -122,7 +124,7 @@ async fn serve(received: Arc<Received>) -> u16 {
             let received = Arc::clone(&received);
             tokio::spawn(async move {
                 let service = service_fn(move |request| receive(Arc::clone(&received), request));
-                let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                let builder = hyper::server::conn::http1::Builder::new();
                 let _ = builder.serve_connection(TokioIo::new(stream), service).await;
             });
         }
@@ -257,40 +259,37 @@ async fn main() {
     let (before, busy, begun) = (memory(), processor_seconds(), Instant::now());
     let mut heads: BTreeMap<i64, i64> = BTreeMap::new();
     let mut written = 0;
-    // Accounts in turn, a commit per account and round, as a busy writer makes them; never further
-    // ahead than a second's worth, so that what is measured is delivery and not a queue.
-    let ahead = 4_000;
+    // What all accounts have goes into one transaction, as a busy writer makes them; never further ahead than a
+    // moment's worth, so that what is measured is delivery and not a queue.
+    let size = (COMMIT / endpoints / accounts).max(1);
     while written < events {
+        while written * endpoints > received.count.load(Ordering::Relaxed) + AHEAD {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let now = clock.now().micros();
+        let mut commits: BTreeMap<i64, Commit> = BTreeMap::new();
         for account in &ids {
-            while written * endpoints > received.count.load(Ordering::Relaxed) + ahead {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
             let head = heads.entry(*account).or_insert(0);
-            let size = (COMMIT / accounts.min(COMMIT)).max(1).min(events - written);
+            let size = size.min(events - written);
             if size == 0 {
                 break;
             }
-            let now = clock.now().micros();
             let batch: Vec<_> = (0..size).map(|number| event(written + number, now)).collect();
             let body = encode(&[Group::of(*account, *head + 1, &batch).unwrap()]);
-            let (feed, count) = (*account, size as i64);
-            let appends =
-                vec![Append { feed, head: *head, events: count, body, opens: *head == 0 }];
+            let (feed, opens) = (*account, *head == 0);
+            let append = Append { feed, head: *head, events: size as i64, body, opens };
             let shard = shard::of(*account);
-            let commit = Commit {
-                shard,
-                epoch: epochs[&shard],
-                slice: slice_of(now),
-                now,
-                appends,
-                ..Commit::default()
-            };
-            let Committed::At(first) = log::commit(&db, &commit).await.unwrap() else {
-                panic!("the log does not take a commit")
-            };
-            log.live().shard_grew(shard, first + count - 1);
-            *head += count;
+            let (epoch, slice) = (epochs[&shard], slice_of(now));
+            let fresh = || Commit { shard, epoch, slice, now, ..Commit::default() };
+            commits.entry(shard).or_insert_with(fresh).appends.push(append);
+            *head += size as i64;
             written += size;
+        }
+        let commits: Vec<Commit> = commits.into_values().collect();
+        let done = log::commit_all(&db, &commits).await.unwrap();
+        for (commit, outcome) in commits.iter().zip(done) {
+            let Committed::At(first) = outcome else { panic!("the log does not take a commit") };
+            log.live().committed(commit, first);
         }
     }
     let all = events * endpoints;

@@ -27,7 +27,7 @@ use crate::owner::{Owned, Owner};
 use crate::push::Pushing;
 use crate::trail::{Look, Nudged, Nudger, Trails};
 use crate::writer::{Writer, Writing};
-use crate::{seal, shard};
+use crate::{retention, seal, shard};
 
 /// How often feeds that were made or stopped elsewhere are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -60,21 +60,15 @@ pub struct Options {
     pub service_rate: f64,
     /// Polls a second of all services together that are aimed at.
     pub rate: f64,
-    /// How long events are kept.
-    pub retention: Duration,
+    /// Days that events are kept, at least [`retention::LEAST_DAYS`]; applications may keep fewer.
+    pub days: i64,
     /// How many connections may be held open at services that answer them when something changes.
     pub long_polls: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            concurrency: 64,
-            service_rate: 20.0,
-            rate: 200.0,
-            retention: Duration::from_secs(30 * 86_400),
-            long_polls: 512,
-        }
+        Self { concurrency: 64, service_rate: 20.0, rate: 200.0, days: 30, long_polls: 512 }
     }
 }
 
@@ -121,6 +115,7 @@ struct Inner {
     state: Mutex<State>,
     trails: Trails,
     begin: Mutex<Option<(Owner, Writer)>>,
+    tidied: tokio::sync::Mutex<retention::Tidied>,
 }
 
 /// An account that is kept in memory.
@@ -199,6 +194,7 @@ impl Feeds {
             state: Mutex::new(state),
             trails: Trails::new(),
             begin: Mutex::new(Some((owner, writer))),
+            tidied: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -619,14 +615,8 @@ impl Feeds {
         for (shard, epoch) in owned.iter() {
             seal::seal(&self.0.db, *shard, *epoch, now).await?;
         }
-        let kept = i64::try_from(self.0.options.retention.as_micros()).unwrap_or(i64::MAX);
-        let oldest = log::slice_of(now.saturating_sub(kept));
-        for slice in log::slices(&self.0.db).await? {
-            if slice < oldest {
-                tracing::info!(slice, "dropping a day of the activity log that is past retention");
-                log::drop_slice(&self.0.db, slice).await?;
-            }
-        }
+        let mut tidied = self.0.tidied.lock().await;
+        retention::tidy(&self.0.db, self.0.options.days, now, &mut tidied).await?;
         Ok(())
     }
 }

@@ -21,6 +21,8 @@ pub mod live;
 pub mod log;
 mod owner;
 pub mod push;
+mod recent;
+pub mod retention;
 pub mod seal;
 pub mod shard;
 pub mod source;

@@ -1,12 +1,16 @@
-//! Being woken: who reads a feed or a shard as it grows waits here instead of asking again.
+//! Being woken: who reads a feed or a shard as it grows waits here instead of asking again, and finds the newest
+//! rows here instead of in the database.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
+use tramontane_store::log::{Commit, Piece};
 
-/// Wakes readers of this process after a commit. It carries numbers, never events: readers read the log, so
-/// being woken twice, late or for nothing does no harm.
+use crate::recent::Recent;
+
+/// Wakes readers of this process after a commit. It tells numbers, and lends the newest rows as they were
+/// committed: readers read the log by number, so being woken twice, late or for nothing does no harm.
 #[derive(Clone, Debug, Default)]
 pub struct Live(Arc<Inner>);
 
@@ -14,6 +18,7 @@ pub struct Live(Arc<Inner>);
 struct Inner {
     feeds: Mutex<BTreeMap<i64, watch::Sender<i64>>>,
     shards: Mutex<BTreeMap<i64, watch::Sender<i64>>>,
+    recent: Recent,
 }
 
 /// One reader's place to wait.
@@ -32,6 +37,12 @@ impl Watch {
             // The sender lives in the map as long as there are readers.
             std::future::pending::<()>().await;
         }
+    }
+
+    /// How far it is known to go: the last number that was told since somebody waits; 0 before.
+    #[must_use]
+    pub fn head(&self) -> i64 {
+        *self.receiver.borrow()
     }
 }
 
@@ -90,6 +101,36 @@ impl Live {
     #[must_use]
     pub fn shards(&self) -> BTreeMap<i64, i64> {
         known(&self.0.shards)
+    }
+
+    /// Tells what was committed, whose first event has this position. Only after it is durable: what is told here
+    /// is read.
+    pub fn committed(&self, commit: &Commit, first: i64) {
+        let events = commit.events();
+        if events == 0 {
+            return;
+        }
+        self.0.recent.take(commit, first);
+        for append in &commit.appends {
+            self.feed_grew(append.feed, append.head + append.events);
+        }
+        self.shard_grew(commit.shard, first + events - 1);
+    }
+
+    /// The pieces of a shard from a position on, if they are in memory.
+    pub(crate) fn shard_pieces(&self, shard: i64, from: i64, events: i64) -> Option<Vec<Piece>> {
+        self.0.recent.shard(shard, from, events)
+    }
+
+    /// The pieces of a feed after a sequence number up to `head`, if they are in memory.
+    pub(crate) fn feed_pieces(
+        &self,
+        feed: i64,
+        after: i64,
+        head: i64,
+        events: i64,
+    ) -> Option<Vec<Piece>> {
+        self.0.recent.feed(feed, after, head, events)
     }
 
     /// Tells that a feed has grown to this sequence number.

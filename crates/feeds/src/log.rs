@@ -109,7 +109,10 @@ impl Log {
             let rule = format!("must be between 0 and {}, the newest event", extent.head);
             return Err(Error::Invalid { field: "cursor", rule });
         }
-        let pieces = table::read_feed(&self.db, feed, after, limit as i64).await?;
+        let pieces = match self.live.feed_pieces(feed, after, extent.head, limit as i64) {
+            Some(pieces) => pieces,
+            None => table::read_feed(&self.db, feed, after, limit as i64).await?,
+        };
         let (mut events, mut next) = (Vec::new(), None);
         'pieces: for piece in pieces {
             let row = place(segment::decode(&piece.body)?, &piece);
@@ -167,24 +170,37 @@ impl Log {
         Ok(low)
     }
 
-    /// The events of a shard from a position on, at most about `limit`, in order of their positions.
+    /// The events of a shard from a position on, at most about `limit`, in order of their positions. Positions
+    /// whose events are not kept any more are left out.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn shard(&self, shard: i64, from: i64, limit: usize) -> Result<Vec<Numbered>> {
-        let pieces = table::read_shard(&self.db, shard, from, limit as i64).await?;
-        let mut events = Vec::new();
-        for piece in pieces {
-            for group in place(segment::decode(&piece.body)?, &piece) {
-                for index in 0..group.events.len() {
-                    if group.position + index as i64 >= from {
-                        events.push(numbered(&group, index)?);
+    pub async fn shard(&self, shard: i64, mut from: i64, limit: usize) -> Result<Vec<Numbered>> {
+        loop {
+            let pieces = match self.live.shard_pieces(shard, from, limit as i64) {
+                Some(pieces) => pieces,
+                None => table::read_shard(&self.db, shard, from, limit as i64).await?,
+            };
+            let end = pieces.iter().map(|piece| piece.position + piece.events).max();
+            let mut events = Vec::new();
+            for piece in pieces {
+                for group in place(segment::decode(&piece.body)?, &piece) {
+                    for index in 0..group.events.len() {
+                        if group.position + index as i64 >= from {
+                            events.push(numbered(&group, index)?);
+                        }
                     }
                 }
             }
+            match end {
+                // All that was there has left the log.
+                Some(end) if events.is_empty() && end > from => from = end,
+                _ => {
+                    events.sort_by_key(|event| event.position);
+                    return Ok(events);
+                }
+            }
         }
-        events.sort_by_key(|event| event.position);
-        Ok(events)
     }
 
     /// The living subscriptions of an account.
@@ -197,7 +213,7 @@ impl Log {
 }
 
 /// A row's group learns its position and time from the row; the groups of a block carry theirs.
-fn place(mut groups: Vec<Group>, piece: &table::Piece) -> Vec<Group> {
+pub(crate) fn place(mut groups: Vec<Group>, piece: &table::Piece) -> Vec<Group> {
     if let [only] = groups.as_mut_slice()
         && only.position == 0
     {

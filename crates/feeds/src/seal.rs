@@ -59,7 +59,7 @@ fn block(shard: i64, rows: &[Piece]) -> Result<(Piece, Vec<Place>)> {
         position: rows.first().map_or(0, |row| row.position),
         events: rows.iter().map(|row| row.events).sum(),
         at: rows.iter().map(|row| row.at).max().unwrap_or(0),
-        body: segment::encode(&groups),
+        body: segment::seal(&groups),
     };
     Ok((piece, places.into_values().collect()))
 }

@@ -256,10 +256,7 @@ impl Writer {
         if outcomes.iter().any(|outcome| !matches!(outcome, Committed::At(_))) {
             return Ok(false);
         }
-        for head in &grown {
-            self.noted.insert(head.feed);
-            self.live.feed_grew(head.feed, head.head);
-        }
+        self.noted.extend(grown.iter().map(|head| head.feed));
         for job in group {
             let known = self.heads.get_mut(&job.account);
             for head in known.into_iter().flat_map(|known| &mut known.heads) {
@@ -269,9 +266,8 @@ impl Writer {
             }
         }
         for (commit, outcome) in commits.iter().zip(outcomes) {
-            let events: i64 = commit.appends.iter().map(|append| append.events).sum();
-            if let (Committed::At(first), true) = (outcome, events > 0) {
-                self.live.shard_grew(commit.shard, first + events - 1);
+            if let Committed::At(first) = outcome {
+                self.live.committed(commit, first);
             }
         }
         Ok(true)

@@ -218,6 +218,16 @@ settings! {
     account_requests_per_minute: u64 = "0";
     /// Event streams that one application may have open at once, requests that wait for events included.
     application_streams: u64 = "100";
+    /// Days that events are kept, at least 7; the newest 10,000 of each account stay in any case. Applications may ask for fewer days (event_days).
+    event_days: u64 = "30";
+    /// Accounts that are asked for changes at once.
+    poll_concurrency: u64 = "64";
+    /// Questions for changes in a second that are aimed at, of one service, all its accounts together. What a service pushes comes before, and its own limits hold in any case.
+    poll_service_rate: u64 = "20";
+    /// Questions for changes in a second that are aimed at, of all services together.
+    poll_rate: u64 = "200";
+    /// Connections that may be held open at services that answer them when something changes.
+    long_polls: u64 = "512";
     /// The most items that a recursive listing, search or copy without a task walks through.
     walk_items: u64 = "100000";
     /// The most bytes of disk that spooled uploads may take together.

@@ -388,6 +388,7 @@ pub(crate) async fn delete_in(
          (SELECT id FROM drop_uploads WHERE account = $1)",
         "DELETE FROM task_items WHERE task IN (SELECT id FROM tasks WHERE account = $1)",
         "DELETE FROM tasks WHERE account = $1",
+        "DELETE FROM log_kept WHERE feed IN (SELECT feed FROM subscriptions WHERE account = $1)",
     ] {
         statement(text).bind(id).execute(&mut **tx).await?;
     }

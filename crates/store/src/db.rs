@@ -24,6 +24,7 @@ pub struct Db {
     writer: AnyPool,
     reader: AnyPool,
     dialect: Dialect,
+    burst: usize,
     writes: Arc<AtomicU64>,
 }
 
@@ -50,6 +51,10 @@ impl fmt::Debug for Db {
 
 static DRIVERS: Once = Once::new();
 
+/// So much fits into one TLS record. The driver leaves Nagle's algorithm on (sqlx 0.9.0), and the second of two
+/// records then waits for the server's delayed acknowledgement of the first: 40 ms for each statement that is longer.
+const TLS_BURST: usize = 12 << 10;
+
 /// The migrations in order: number, name, text. A text that was released never changes.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
@@ -59,6 +64,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "links", include_str!("../migrations/0005_links.sql")),
     (6, "deliveries", include_str!("../migrations/0006_deliveries.sql")),
     (7, "announcements", include_str!("../migrations/0007_announcements.sql")),
+    (8, "retention", include_str!("../migrations/0008_retention.sql")),
 ];
 
 impl Db {
@@ -80,8 +86,13 @@ impl Db {
         let dialect = Dialect::of_url(url).ok_or(Error::BadUrl)?;
         match dialect {
             Dialect::Postgres => {
+                if let Some(plain) = unencrypted(url)
+                    && let Ok(pool) = pool(&plain, dialect, true, limits.connections, limits).await
+                {
+                    return Ok(Self::over(pool.clone(), pool, dialect));
+                }
                 let pool = pool(url, dialect, true, limits.connections, limits).await?;
-                Ok(Self::over(pool.clone(), pool, dialect))
+                Ok(Self { burst: TLS_BURST, ..Self::over(pool.clone(), pool, dialect) })
             }
             Dialect::Sqlite => {
                 let url = creating(url);
@@ -102,7 +113,7 @@ impl Db {
     }
 
     fn over(writer: AnyPool, reader: AnyPool, dialect: Dialect) -> Self {
-        Self { writer, reader, dialect, writes: Arc::default() }
+        Self { writer, reader, dialect, burst: usize::MAX, writes: Arc::default() }
     }
 
     /// The URL of a SQLite file.
@@ -187,6 +198,11 @@ impl Db {
         self.writes.load(Ordering::Relaxed)
     }
 
+    /// The most bytes that one statement of many rows should carry.
+    pub(crate) fn burst(&self) -> usize {
+        self.burst
+    }
+
     /// Which engine this is.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
@@ -217,6 +233,25 @@ impl Db {
         self.writes.fetch_add(1, Ordering::Relaxed);
         Ok(self.writer.begin_with(self.dialect.begin()).await?)
     }
+}
+
+/// The same URL without TLS, for a server on this very machine: there is nobody on the way, and what a URL asks for
+/// that says nothing is TLS with whoever answers. `None` for other servers, and where the URL says something.
+fn unencrypted(url: &str) -> Option<String> {
+    if url.contains("sslmode") || url.contains("ssl-mode") {
+        return None;
+    }
+    let rest = url.split_once("://")?.1;
+    let authority = rest.split(['/', '?']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let here = ["127.0.0.1", "localhost", "[::1]"].iter().any(|name| {
+        host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+    });
+    if !here {
+        return None;
+    }
+    let separator = if url.contains('?') { '&' } else { '?' };
+    Some(format!("{url}{separator}sslmode=disable"))
 }
 
 fn creating(url: &str) -> Cow<'_, str> {
@@ -257,4 +292,33 @@ fn migrator() -> Migrator {
         Migration::new(number, name.into(), MigrationType::Simple, text.into_sql_str(), false)
     });
     Migrator::with_migrations(migrations.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_on_this_machine_are_spoken_to_in_plain() {
+        for url in [
+            "postgres://postgres@127.0.0.1:5432/test",
+            "postgres://u:p@localhost/test",
+            "postgresql://localhost",
+            "postgres://[::1]:5432/test",
+            "postgres://[::1]/test",
+        ] {
+            assert_eq!(unencrypted(url), Some(format!("{url}?sslmode=disable")), "{url}");
+        }
+        let with = "postgres://127.0.0.1/t?options[search_path]=a";
+        assert_eq!(unencrypted(with), Some(format!("{with}&sslmode=disable")));
+        for url in [
+            "postgres://127.0.0.1@db.example.com/test",
+            "postgres://db.example.com/127.0.0.1",
+            "postgres://localhost.example.com/test",
+            "postgres://10.0.0.1:5432/test",
+            "postgres://127.0.0.1/test?sslmode=require",
+        ] {
+            assert_eq!(unencrypted(url), None, "{url}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::log::{gone, slice_of};
 use crate::record::{json, record, select, select_text, statement, statement_text};
+use crate::rows::{pieces_within, values};
 
 record! {
     /// How far a webhook has read a shard.
@@ -159,23 +160,26 @@ pub async fn keep(
 ) -> Result<Vec<i64>> {
     let mut tx = db.begin().await?;
     let mut held = Vec::with_capacity(marks.len());
-    for mark in marks {
-        let done = statement(
-            "UPDATE delivery_positions SET position = $3, parked = $4, modified = $5 \
-             WHERE webhook = $1 AND shard = $2 \
-             AND EXISTS (SELECT 1 FROM shards WHERE id = $2 AND epoch = $6)",
-        )
+    for piece in pieces_within(marks, db.burst(), |mark| 64 + mark.parked.len()) {
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "WITH marks (of_shard, epoch, position, parked) AS (VALUES {}) \
+             UPDATE delivery_positions SET position = marks.position, parked = marks.parked, \
+             modified = $2 FROM marks WHERE webhook = $1 AND shard = marks.of_shard \
+             AND EXISTS (SELECT 1 FROM shards WHERE id = marks.of_shard \
+             AND shards.epoch = marks.epoch) RETURNING shard",
+            values(3, piece.len(), 4)
+        )))
         .bind(webhook)
-        .bind(mark.shard)
-        .bind(mark.position)
-        .bind(mark.parked.as_slice())
-        .bind(now)
-        .bind(mark.epoch)
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() == 1 {
-            held.push(mark.shard);
+        .bind(now);
+        for mark in piece {
+            query = query
+                .bind(mark.shard)
+                .bind(mark.epoch)
+                .bind(mark.position)
+                .bind(mark.parked.as_slice());
         }
+        let rows: Vec<(i64,)> = query.fetch_all(&mut *tx).await?;
+        held.extend(rows.into_iter().map(|(shard,)| shard));
     }
     if let Some(batch) = batch {
         append_in(&mut tx, batch).await?;

@@ -17,6 +17,7 @@ pub mod accounts;
 pub mod announcements;
 pub mod applications;
 pub mod authorizations;
+mod commit;
 pub mod connect_sessions;
 pub mod credentials;
 pub mod data_keys;
@@ -38,6 +39,8 @@ pub mod log;
 pub mod multipart;
 mod record;
 pub mod request_log;
+pub mod retention;
+mod rows;
 #[cfg(feature = "testing")]
 #[expect(
     clippy::expect_used,

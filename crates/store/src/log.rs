@@ -4,17 +4,18 @@
 //! A row holds what one commit brought to one feed; its body and that of a block are segments of the
 //! `activity` crate, opaque here. A slice is a day; its rows, blocks and index are tables of their own.
 
-use crate::announcements::{self, Announcement};
-use crate::db::{Db, Tx};
+use crate::announcements::Announcement;
+use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::feeds::Collection;
 use crate::record::{record, select_text, statement, statement_text};
+use crate::retention;
+use crate::rows::{pieces, values};
+
+pub use crate::commit::{commit, commit_all};
 
 /// Microseconds of one slice: a day.
 pub const SLICE_MICROS: i64 = 86_400_000_000;
-
-/// The most groups of one INSERT, so that no engine's limit of parameters is met.
-const GROUPS: usize = 500;
 
 record! {
     /// A piece of the log: a row, or a block of sealed rows.
@@ -96,6 +97,14 @@ pub struct Commit {
     pub feeds: Vec<FeedWrite>,
     /// Announcements that the events are of: they wait no longer.
     pub taken: Vec<Announcement>,
+}
+
+impl Commit {
+    /// How many events it brings.
+    #[must_use]
+    pub fn events(&self) -> i64 {
+        self.appends.iter().map(|append| append.events).sum()
+    }
 }
 
 /// How a commit ended.
@@ -184,253 +193,6 @@ pub async fn drop_slice(db: &Db, slice: i64) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-/// Writes one commit. All of it or nothing.
-pub async fn commit(db: &Db, commit: &Commit) -> Result<Committed> {
-    let mut tx = db.begin().await?;
-    let committed = commit_in(&mut tx, commit).await?;
-    if matches!(committed, Committed::At(_)) {
-        tx.commit().await?;
-    }
-    Ok(committed)
-}
-
-/// Writes the commits of several shards in one transaction, so that they share one wait for the disk. When
-/// one of them cannot be written, none is, and its outcome is among the answers: then write them one by one.
-pub async fn commit_all(db: &Db, commits: &[Commit]) -> Result<Vec<Committed>> {
-    let mut tx = db.begin().await?;
-    let mut done = Vec::with_capacity(commits.len());
-    for commit in commits {
-        let committed = commit_in(&mut tx, commit).await?;
-        done.push(committed);
-        if !matches!(committed, Committed::At(_)) {
-            return Ok(done);
-        }
-    }
-    tx.commit().await?;
-    Ok(done)
-}
-
-async fn commit_in(tx: &mut Tx, commit: &Commit) -> Result<Committed> {
-    let events: i64 = commit.appends.iter().map(|append| append.events).sum();
-    let row: Option<(i64,)> = sqlx::query_as(
-        "UPDATE shards SET head = head + $3, slice = $4 WHERE id = $1 AND epoch = $2 \
-         RETURNING head",
-    )
-    .bind(commit.shard)
-    .bind(commit.epoch)
-    .bind(events)
-    .bind(commit.slice)
-    .fetch_optional(&mut **tx)
-    .await?;
-    let Some((head,)) = row else {
-        return Ok(Committed::Fenced);
-    };
-    let first = head - events + 1;
-    if !append(tx, commit, first).await? {
-        return Ok(Committed::Stale);
-    }
-    for write in &commit.collections {
-        if !write_collection(tx, write).await? {
-            return Ok(Committed::Stale);
-        }
-    }
-    for (account, id) in &commit.gone {
-        forget_collection(tx, *account, id).await?;
-    }
-    for said in &commit.taken {
-        if !announcements::take_in(tx, said).await? {
-            return Ok(Committed::Stale);
-        }
-    }
-    for feed in &commit.feeds {
-        statement(
-            "UPDATE feeds SET schedule = COALESCE($2, schedule), synced = $3 WHERE account = $1",
-        )
-        .bind(feed.account)
-        .bind(feed.schedule.as_deref())
-        .bind(feed.synced)
-        .execute(&mut **tx)
-        .await?;
-    }
-    Ok(Committed::At(first))
-}
-
-async fn append(tx: &mut Tx, commit: &Commit, first: i64) -> Result<bool> {
-    let mut position = first;
-    let mut placed = Vec::with_capacity(commit.appends.len());
-    for append in &commit.appends {
-        let done = statement(
-            "UPDATE subscriptions SET head = head + $3 WHERE feed = $1 AND head = $2 \
-             AND deleted IS NULL",
-        )
-        .bind(append.feed)
-        .bind(append.head)
-        .bind(append.events)
-        .execute(&mut **tx)
-        .await?;
-        if done.rows_affected() != 1 {
-            return Ok(false);
-        }
-        placed.push((position, append));
-        position += append.events;
-    }
-    for group in placed.chunks(GROUPS) {
-        let mut text = format!(
-            "INSERT INTO log_rows_{} (shard, position, events, feed, sequence, at, body) VALUES ",
-            commit.slice
-        );
-        push_groups(&mut text, group.len(), 7);
-        let mut query = statement_text(text);
-        for (position, append) in group {
-            query = query
-                .bind(commit.shard)
-                .bind(*position)
-                .bind(append.events)
-                .bind(append.feed)
-                .bind(append.head + 1)
-                .bind(commit.now)
-                .bind(append.body.as_slice());
-        }
-        query.execute(&mut **tx).await?;
-    }
-    for append in commit.appends.iter().filter(|append| append.opens) {
-        statement(
-            "INSERT INTO log_feeds (feed, slice, sequence) VALUES ($1, $2, $3) \
-             ON CONFLICT (feed, slice) DO NOTHING",
-        )
-        .bind(append.feed)
-        .bind(commit.slice)
-        .bind(append.head + 1)
-        .execute(&mut **tx)
-        .await?;
-    }
-    if commit.appends.iter().any(|append| append.opens) {
-        statement(
-            "INSERT INTO log_shards (shard, slice, position) VALUES ($1, $2, $3) \
-             ON CONFLICT (shard, slice) DO NOTHING",
-        )
-        .bind(commit.shard)
-        .bind(commit.slice)
-        .bind(first)
-        .execute(&mut **tx)
-        .await?;
-    }
-    Ok(true)
-}
-
-/// `($1, $2), ($3, $4)` for as many groups of as many columns.
-fn push_groups(text: &mut String, groups: usize, columns: usize) {
-    let mut number = 0;
-    for group in 0..groups {
-        text.push_str(if group == 0 { "(" } else { ", (" });
-        for column in 0..columns {
-            number += 1;
-            if column > 0 {
-                text.push_str(", ");
-            }
-            text.push('$');
-            text.push_str(&number.to_string());
-        }
-        text.push(')');
-    }
-}
-
-async fn write_collection(tx: &mut Tx, write: &CollectionWrite) -> Result<bool> {
-    let row = &write.row;
-    let done = match write.expected {
-        None => {
-            statement(
-                "INSERT INTO collections (account, id, root, generation, cursor, manifest, \
-                 progress, modified, name) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-                 ON CONFLICT (account, id) DO NOTHING",
-            )
-            .bind(row.account)
-            .bind(row.id.as_str())
-            .bind(row.root.as_str())
-            .bind(row.generation)
-            .bind(row.cursor.as_deref())
-            .bind(row.manifest.as_slice())
-            .bind(row.progress.as_slice())
-            .bind(row.modified)
-            .bind(row.name.as_deref())
-            .execute(&mut **tx)
-            .await?
-        }
-        Some(expected) => {
-            statement(
-                "UPDATE collections SET generation = $4, cursor = $5, manifest = $6, \
-                 progress = $7, modified = $8, root = $9 \
-                 WHERE account = $1 AND id = $2 AND generation = $3",
-            )
-            .bind(row.account)
-            .bind(row.id.as_str())
-            .bind(expected)
-            .bind(row.generation)
-            .bind(row.cursor.as_deref())
-            .bind(row.manifest.as_slice())
-            .bind(row.progress.as_slice())
-            .bind(row.modified)
-            .bind(row.root.as_str())
-            .execute(&mut **tx)
-            .await?
-        }
-    };
-    if done.rows_affected() != 1 {
-        return Ok(false);
-    }
-    if write.forget_changes {
-        statement("DELETE FROM state_changes WHERE account = $1 AND collection = $2")
-            .bind(row.account)
-            .bind(row.id.as_str())
-            .execute(&mut **tx)
-            .await?;
-    }
-    if let Some((number, data)) = &write.change {
-        statement(
-            "INSERT INTO state_changes (account, collection, number, data) \
-             VALUES ($1, $2, $3, $4)",
-        )
-        .bind(row.account)
-        .bind(row.id.as_str())
-        .bind(*number)
-        .bind(data.as_slice())
-        .execute(&mut **tx)
-        .await?;
-    }
-    for id in &write.drop {
-        statement("DELETE FROM state_blocks WHERE account = $1 AND collection = $2 AND id = $3")
-            .bind(row.account)
-            .bind(row.id.as_str())
-            .bind(id.as_str())
-            .execute(&mut **tx)
-            .await?;
-    }
-    for (id, data) in &write.put {
-        statement(
-            "INSERT INTO state_blocks (account, collection, id, data) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (account, collection, id) DO NOTHING",
-        )
-        .bind(row.account)
-        .bind(row.id.as_str())
-        .bind(id.as_str())
-        .bind(data.as_slice())
-        .execute(&mut **tx)
-        .await?;
-    }
-    Ok(true)
-}
-
-async fn forget_collection(tx: &mut Tx, account: i64, id: &str) -> Result<()> {
-    for text in [
-        "DELETE FROM collections WHERE account = $1 AND id = $2",
-        "DELETE FROM state_blocks WHERE account = $1 AND collection = $2",
-        "DELETE FROM state_changes WHERE account = $1 AND collection = $2",
-    ] {
-        statement(text).bind(account).bind(id).execute(&mut **tx).await?;
-    }
-    Ok(())
-}
-
 /// Where a feed stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
@@ -442,33 +204,98 @@ pub struct Extent {
 
 /// The extent of a feed; `None` when there is no such living subscription.
 pub async fn extent(db: &Db, feed: i64) -> Result<Option<Extent>> {
-    let row: Option<(i64, Option<i64>)> = sqlx::query_as(
-        "SELECT head, (SELECT MIN(sequence) FROM log_feeds WHERE feed = $1) \
+    let row: Option<(i64, Option<i64>, Option<i64>)> = sqlx::query_as(
+        "SELECT head, (SELECT MIN(sequence) FROM log_feeds WHERE feed = $1), \
+         (SELECT MIN(sequence) FROM log_kept WHERE feed = $1) \
          FROM subscriptions WHERE feed = $1 AND deleted IS NULL",
     )
     .bind(feed)
     .fetch_optional(db.reader())
     .await?;
-    Ok(row.map(|(head, first)| Extent { first: first.unwrap_or(head + 1), head }))
+    let first = |of_days: Option<i64>, kept: Option<i64>| of_days.into_iter().chain(kept).min();
+    Ok(row.map(|(head, of_days, kept)| Extent {
+        first: first(of_days, kept).unwrap_or(head + 1),
+        head,
+    }))
+}
+
+/// The first sequence number of a feed in the days of the log; `None` when there is none. What is kept beyond them is
+/// before it.
+pub async fn first_in_days(db: &Db, feed: i64) -> Result<Option<i64>> {
+    let (first,): (Option<i64>,) =
+        sqlx::query_as("SELECT MIN(sequence) FROM log_feeds WHERE feed = $1")
+            .bind(feed)
+            .fetch_one(db.reader())
+            .await?;
+    Ok(first)
 }
 
 /// The pieces of a feed that hold events after `after`, in order, until they hold at least `events` of its
 /// events or 1,000 pieces. The first may begin before, and blocks hold other feeds as well.
 pub async fn read_feed(db: &Db, feed: i64, after: i64, events: i64) -> Result<Vec<Piece>> {
-    let slices: Vec<(i64,)> = sqlx::query_as(
-        "SELECT slice FROM log_feeds WHERE feed = $1 AND slice >= COALESCE((SELECT MAX(slice) \
-         FROM log_feeds WHERE feed = $1 AND sequence <= $2), 0) ORDER BY slice",
+    let slices: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT slice, sequence FROM log_feeds WHERE feed = $1 AND slice >= \
+         COALESCE((SELECT MAX(slice) FROM log_feeds WHERE feed = $1 AND sequence <= $2), 0) \
+         ORDER BY slice",
     )
     .bind(feed)
     .bind(after + 1)
     .fetch_all(db.reader())
     .await?;
-    let mut found = Vec::new();
-    let mut next = after;
-    for (slice,) in slices {
-        let left = (events - (next - after)).min(1_000 - found.len() as i64);
-        if left <= 0 {
+    let in_days = slices.first().is_some_and(|(_, sequence)| *sequence <= after + 1);
+    if !in_days {
+        let kept = retention::read(db, feed, after, events).await?;
+        if !kept.is_empty() {
+            return Ok(kept);
+        }
+    }
+    let mut found = Found { feed, after, events, next: after, first: None, pieces: Vec::new() };
+    for (slice, _) in slices {
+        if !found.read(db, slice).await? {
             break;
+        }
+    }
+    // What was in the days may have left them while they were read.
+    if in_days && found.first.is_none_or(|first| first > after + 1) {
+        let kept = retention::read(db, feed, after, events).await?;
+        if !kept.is_empty() {
+            return Ok(kept);
+        }
+    }
+    Ok(found.pieces)
+}
+
+/// As [`read_feed`], of one slice alone.
+pub async fn read_slice(
+    db: &Db,
+    slice: i64,
+    feed: i64,
+    after: i64,
+    events: i64,
+) -> Result<Vec<Piece>> {
+    let mut found = Found { feed, after, events, next: after, first: None, pieces: Vec::new() };
+    found.read(db, slice).await?;
+    Ok(found.pieces)
+}
+
+/// Pieces of a feed as they are found.
+struct Found {
+    feed: i64,
+    after: i64,
+    events: i64,
+    /// The last sequence number that was found.
+    next: i64,
+    /// Where the first piece begins.
+    first: Option<i64>,
+    pieces: Vec<Piece>,
+}
+
+impl Found {
+    /// Reads a slice; `false` when that is enough.
+    async fn read(&mut self, db: &Db, slice: i64) -> Result<bool> {
+        let left = (self.events - (self.next - self.after)).min(1_000 - self.pieces.len() as i64);
+        if left <= 0 {
+            return Ok(false);
         }
         // Rows first, then what was sealed: a row that is sealed between the two is seen twice, never
         // missed.
@@ -477,45 +304,50 @@ pub async fn read_feed(db: &Db, feed: i64, after: i64, events: i64) -> Result<Ve
              WHERE feed = $1 AND sequence + events > $2 ORDER BY sequence LIMIT $3"
         )));
         let rows: std::result::Result<Vec<FeedRow>, _> =
-            query.bind(feed).bind(next + 1).bind(left).fetch_all(db.reader()).await;
+            query.bind(self.feed).bind(self.next + 1).bind(left).fetch_all(db.reader()).await;
         let rows = rows.or_else(gone)?;
         let places: Vec<(i64, i64, i64, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT sequence, events, shard, position FROM log_index_{slice} \
              WHERE feed = $1 AND sequence + events > $2 ORDER BY sequence LIMIT $3"
         )))
-        .bind(feed)
-        .bind(next + 1)
+        .bind(self.feed)
+        .bind(self.next + 1)
         .bind(left)
         .fetch_all(db.reader())
         .await
         .or_else(gone)?;
         let cut = places.len() as i64 == left;
         for (sequence, count, shard, position) in places {
-            if next - after >= events {
-                return Ok(found);
+            if self.next - self.after >= self.events {
+                return Ok(false);
             }
             let query = select_text::<Piece>(&format!(
                 "FROM log_blocks_{slice} WHERE shard = $1 AND position = $2"
             ));
             let piece = query.bind(shard).bind(position).fetch_optional(db.reader()).await;
-            found.extend(piece.or_else(|error| gone(error).map(|_: Vec<Piece>| None))?);
-            next = next.max(sequence + count - 1);
+            let piece = piece.or_else(|error| gone(error).map(|_: Vec<Piece>| None))?;
+            if piece.is_some() {
+                self.first.get_or_insert(sequence);
+            }
+            self.pieces.extend(piece);
+            self.next = self.next.max(sequence + count - 1);
         }
         if cut {
-            break;
+            return Ok(false);
         }
         for (sequence, shard, position, count, at, body) in rows {
-            if next - after >= events {
-                return Ok(found);
+            if self.next - self.after >= self.events {
+                return Ok(false);
             }
             let end = sequence + count - 1;
-            if end > next {
-                next = end;
-                found.push(Piece { shard, position, events: count, at, body });
+            if end > self.next {
+                self.next = end;
+                self.first.get_or_insert(sequence);
+                self.pieces.push(Piece { shard, position, events: count, at, body });
             }
         }
+        Ok(true)
     }
-    Ok(found)
 }
 
 /// A row as [`read_feed`] reads it: sequence, shard, position, events, at, body.
@@ -650,12 +482,11 @@ pub async fn seal(
     .bind(block.body.as_slice())
     .execute(&mut *tx)
     .await?;
-    for group in places.chunks(GROUPS) {
-        let mut text = format!(
-            "INSERT INTO log_index_{slice} (feed, sequence, events, shard, position) VALUES "
-        );
-        push_groups(&mut text, group.len(), 5);
-        let mut query = statement_text(text);
+    for group in pieces(places) {
+        let mut query = statement_text(format!(
+            "INSERT INTO log_index_{slice} (feed, sequence, events, shard, position) VALUES {}",
+            values(1, group.len(), 5)
+        ));
         for place in group {
             query = query
                 .bind(place.feed)

@@ -31,6 +31,9 @@ use crate::retry::wait_before_next;
 const MAX_REDIRECTS: usize = 5;
 /// How long a TCP connection may take to open.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
+/// The most connections to one host that are kept open for the next request: as many as a busy receiver of several
+/// webhooks uses at once, so that they are not opened again and again.
+const IDLE_PER_HOST: usize = 256;
 /// How long gates and signers of an account that nobody uses are kept.
 const KEPT_IDLE: Duration = Duration::from_secs(600);
 
@@ -104,7 +107,7 @@ impl Wire {
             .referer(false)
             .connect_timeout(CONNECT_TIME)
             .pool_idle_timeout(Duration::from_secs(60))
-            .pool_max_idle_per_host(64)
+            .pool_max_idle_per_host(IDLE_PER_HOST)
             .user_agent(concat!("tramontane/", env!("CARGO_PKG_VERSION")));
         if let Some(pem) = &config.extra_ca {
             let extra = reqwest::Certificate::from_pem_bundle(pem)

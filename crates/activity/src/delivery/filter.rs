@@ -43,8 +43,13 @@ impl Filter {
     #[must_use]
     pub fn wants(&self, type_name: &str, account: i64, service: &str) -> bool {
         let typed = self.patterns.is_empty() || self.patterns.iter().any(|p| matches(p, type_name));
-        typed
-            && (self.accounts.is_empty() || self.accounts.contains(&account))
+        typed && self.covers(account, service)
+    }
+
+    /// Whether it wants anything of this account, at this service.
+    #[must_use]
+    pub fn covers(&self, account: i64, service: &str) -> bool {
+        (self.accounts.is_empty() || self.accounts.contains(&account))
             && (self.services.is_empty() || self.services.contains(service))
     }
 }

@@ -3,6 +3,7 @@
 use axum::extract::{Path, State};
 use serde_json::Value;
 use tramontane_accounts::{Application, NewApplication};
+use tramontane_feeds::retention::LEAST_DAYS;
 use url::Url;
 
 use super::{Manager, values, views};
@@ -14,6 +15,9 @@ use crate::state::App;
 
 /// Where the hash of the client secret is kept among the settings.
 pub(crate) const CLIENT_SECRET: &str = "client_secret_hash";
+
+/// How many days its events are kept.
+pub(crate) const EVENT_DAYS: &str = "event_days";
 
 const MAX_TEXT_CHARS: usize = 10_000;
 const MAX_URL_BYTES: usize = 2_000;
@@ -38,7 +42,7 @@ pub(crate) async fn create(State(app): State<App>, manager: Manager, body: JsonB
         source: body.text("source")?.filter(|source| !source.is_empty()),
         ..NewApplication::default()
     };
-    let changes = Changes::read(&body)?;
+    let changes = Changes::read(&app, &body)?;
     let directory = app.directory();
     let (row, _) = directory.create_application(manager.developer, new).await?;
     // Flags that are given win over those of the source.
@@ -64,7 +68,7 @@ pub(crate) async fn update(
     body: JsonBody,
 ) -> Answer {
     manager.application(&app, &id).await?;
-    let changes = Changes::read(&body)?;
+    let changes = Changes::read(&app, &body)?;
     let directory = app.directory();
     let row =
         directory.update_application(manager.developer, &id, |row| changes.apply(row)).await?;
@@ -96,8 +100,12 @@ struct Changes {
 }
 
 impl Changes {
-    fn read(body: &JsonBody) -> Answer<Self> {
+    fn read(app: &App, body: &JsonBody) -> Answer<Self> {
         let mut settings = Vec::new();
+        if body.has(EVENT_DAYS) {
+            let value = body.number(EVENT_DAYS, LEAST_DAYS, app.limits().event_days)?;
+            settings.push((EVENT_DAYS, value.map(Value::from)));
+        }
         if body.has("token_lifetime") {
             let (least, most) = (*TOKEN_LIFETIME.start(), *TOKEN_LIFETIME.end());
             let value = body.number("token_lifetime", least, most)?;

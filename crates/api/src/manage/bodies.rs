@@ -45,6 +45,8 @@ pub(crate) struct ApplicationChange {
     require_pkce: Option<bool>,
     #[schema(minimum = 60, maximum = 315_360_000)]
     token_lifetime: Option<i64>,
+    #[schema(minimum = 7, maximum = 3_650)]
+    event_days: Option<i64>,
     connect_theme: Option<ConnectTheme>,
 }
 

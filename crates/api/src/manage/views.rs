@@ -11,7 +11,7 @@ use tramontane_store::sites;
 use tramontane_store::{deliveries, developers, locations, service_keys, usage, webhooks};
 use utoipa::ToSchema;
 
-use super::applications::CLIENT_SECRET;
+use super::applications::{CLIENT_SECRET, EVENT_DAYS};
 
 /// The moment that a row holds.
 pub(crate) fn moment(micros: i64) -> String {
@@ -71,6 +71,8 @@ pub(crate) struct Application {
     require_pkce: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_lifetime: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_days: Option<i64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     client_secret_set: bool,
@@ -99,6 +101,7 @@ pub(crate) fn application(base: &str, row: &tramontane_accounts::Application) ->
         keys_show_once: row.keys_show_once,
         require_pkce: setting("require_pkce").and_then(Value::as_bool).unwrap_or(false),
         token_lifetime: setting("token_lifetime").and_then(Value::as_i64),
+        event_days: setting(EVENT_DAYS).and_then(Value::as_i64),
         client_secret_set: setting(CLIENT_SECRET).is_some(),
         connect_theme: setting(crate::connect::theme::THEME).cloned(),
     }

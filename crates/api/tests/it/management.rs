@@ -109,6 +109,11 @@ async fn an_application_is_made_changed_and_deleted() {
     assert_ne!(changed["modified"], made["modified"]);
     let listed = house.get(&format!("{path}?active=false")).meta().send().await.json();
     assert_eq!(listed["objects"], json!([changed]));
+    for (days, shown) in [(json!(7), json!(7)), (json!(30), json!(30)), (json!(null), json!(null))]
+    {
+        let changed = house.patch(&one).meta().json(json!({"event_days": days})).send().await;
+        assert_eq!(changed.json()["event_days"], shown);
+    }
 
     assert_eq!(house.delete(&one).meta().send().await.status, 204);
     assert_eq!(house.get(&one).meta().send().await.problem().0, 404);
@@ -127,6 +132,8 @@ async fn bad_members_of_an_application_are_named() {
         (json!({"name": "a", "recent_enabled": "maybe"}), "recent_enabled"),
         (json!({"name": "a", "source": "nothere"}), "source"),
         (json!({"name": "a", "token_lifetime": 1}), "token_lifetime"),
+        (json!({"name": "a", "event_days": 6}), "event_days"),
+        (json!({"name": "a", "event_days": 31}), "event_days"),
     ] {
         let reply = house.post("/v1/meta/applications").meta().json(body.clone()).send().await;
         assert_eq!(reply.problem(), (400, "invalid_parameters".into()), "{body}");

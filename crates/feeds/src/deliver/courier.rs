@@ -14,6 +14,7 @@ use tramontane_activity::delivery::{
 };
 use tramontane_store::deliveries::{self, Batch, Mark};
 use tramontane_store::webhooks::{self, Webhook};
+use tramontane_store::{following, log, retention};
 
 use crate::deliver::Inner;
 use crate::deliver::endpoint::{Endpoint, Format, Target};
@@ -28,6 +29,8 @@ use crate::owner::Owned;
 const PAGES_AT_ONCE: usize = 4;
 /// Events that are read of the log at once for an account that has fallen behind.
 const BEHIND: usize = 100;
+/// The most accounts of a shard that are told what they lost at once.
+const MOST_MISSED: i64 = 500;
 /// Landings after which how far it came is written, whatever the time.
 const KEEP_AFTER: usize = 1_000;
 /// Attempts of one batch of the log.
@@ -229,6 +232,15 @@ impl Courier {
                 self.shards.insert(row.shard, own);
             }
         }
+        // What left the log while nobody delivered.
+        for extent in following::shard_extents(of.db()).await? {
+            let behind = self.shards.get(&extent.shard).is_some_and(|own| {
+                missing.contains(&extent.shard) && own.machine.position() + 1 < extent.first
+            });
+            if behind {
+                self.pass_gap(extent.shard, extent.first).await?;
+            }
+        }
         let failing = failing.filter(|since| *since > success);
         let rate = Endpoint::of(&self.row).rate_limit.unwrap_or(0);
         if !self.health.resting() {
@@ -284,6 +296,9 @@ impl Courier {
                     break;
                 }
                 let position = own.machine.position();
+                if of.pages.ends_at(shard, position) {
+                    break;
+                }
                 if let Some(quiet) = of.pages.quiet_until(shard, &application, position) {
                     own.machine.pass(quiet);
                     break;
@@ -293,6 +308,9 @@ impl Courier {
                     break;
                 }
                 let Some(page) = of.pages.page(shard, position + 1).await? else { break };
+                if page.first > position + 1 {
+                    self.pass_gap(shard, page.first).await?;
+                }
                 let any = page.applications.contains(&application);
                 let wanted: Vec<_> = if any {
                     page.events.iter().filter(|seen| self.wants(seen)).cloned().collect()
@@ -310,6 +328,43 @@ impl Courier {
                 }
                 own.machine.pass(page.last);
             }
+        }
+        Ok(())
+    }
+
+    /// Passes over positions before `next` that hold nothing: what was there, if it was this application's, is told
+    /// to be lost.
+    async fn pass_gap(&mut self, shard: i64, next: i64) -> Result<()> {
+        let db = self.of.db().clone();
+        let Some(own) = self.shards.get(&shard) else { return Ok(()) };
+        let position = own.machine.position();
+        let extents = following::shard_extents(&db).await?;
+        let kept = extents.iter().find(|one| one.shard == shard).map_or(next, |one| one.first);
+        // Within the days there are gaps where applications keep fewer days than the operator.
+        let own_days = retention::own_days(&db).await?;
+        let fewer = own_days.iter().any(|(id, _)| **id == *self.target.application);
+        if position + 1 < kept || fewer {
+            let missed =
+                retention::missed(&db, &self.target.application, shard, MOST_MISSED).await?;
+            tracing::warn!(
+                webhook = %self.row.id, shard, accounts = missed.len(),
+                "a webhook is behind what is kept; its accounts' events are told to be lost"
+            );
+            let now = self.of.now();
+            let Some(own) = self.shards.get_mut(&shard) else { return Ok(()) };
+            for one in missed {
+                let free = own.machine.position() + 1;
+                // There is a place for each account that lost something.
+                if free >= next || !own.machine.has_room() {
+                    break;
+                }
+                if self.filter.covers(one.account, &one.service) {
+                    own.machine.offer(free, one.account, one.last, now);
+                }
+            }
+        }
+        if let Some(own) = self.shards.get_mut(&shard) {
+            own.machine.pass(next - 1);
         }
         Ok(())
     }
@@ -407,24 +462,31 @@ impl Courier {
         let Departure { account, from, to, fixed, .. } = departure;
         let Some((signing, _)) = self.signing.clone() else { return Err(crate::Error::Off) };
         let batch = self.rules.batch > 1;
+        let mut lost = false;
         let (events, through, key) = if self.rules.coalesce {
             (Vec::new(), to, MessageKey { feed: account, first: from, last: from })
         } else {
             let limit = if fixed { usize::MAX } else { self.rules.batch };
             let taken = self.events(shard, &departure, limit).await?;
             let Some(own) = self.shards.get_mut(&shard) else { return Ok(()) };
-            let (Some(first), Some(last)) = (taken.events.first(), taken.events.last()) else {
-                own.stock.pass(account, taken.to);
-                own.machine.skip(account, taken.to, now);
-                return Ok(());
-            };
-            let (first, last) = (first.numbered.sequence, last.numbered.sequence);
-            let through = match (fixed, taken.events.len() < limit) {
-                (true, _) => to,
-                (false, true) => taken.to,
-                (false, false) => last,
-            };
-            (taken.events, through, MessageKey { feed: account, first, last })
+            lost = taken.lost;
+            if lost {
+                let key = MessageKey { feed: account, first: from, last: taken.to };
+                (Vec::new(), taken.to, key)
+            } else {
+                let (Some(first), Some(last)) = (taken.events.first(), taken.events.last()) else {
+                    own.stock.pass(account, taken.to);
+                    own.machine.skip(account, taken.to, now);
+                    return Ok(());
+                };
+                let (first, last) = (first.numbered.sequence, last.numbered.sequence);
+                let through = match (fixed, taken.events.len() < limit) {
+                    (true, _) => to,
+                    (false, true) => taken.to,
+                    (false, false) => last,
+                };
+                (taken.events, through, MessageKey { feed: account, first, last })
+            }
         };
         if let Some(own) = self.shards.get_mut(&shard) {
             own.machine.cut(account, through);
@@ -440,6 +502,8 @@ impl Courier {
         self.flights.spawn(async move {
             let message = if target.format == Format::Kloudless {
                 Ok(Some(Message::notice(&target.id, &key, account)))
+            } else if lost {
+                Ok(Some(Message::truncated(&target.id, &key, &target.application, of.now())))
             } else {
                 of.message(&target.id, &key, batch, &events).await
             };
@@ -480,6 +544,11 @@ impl Courier {
         {
             return Ok(taken);
         }
+        let first = log::first_in_days(self.of.db(), account).await?.unwrap_or(i64::MAX);
+        if from < first {
+            let to = if fixed { to } else { to.min(first - 1) };
+            return Ok(Taken { events: Vec::new(), to, lost: true });
+        }
         let read = if fixed { usize::try_from(to - from + 1).unwrap_or(BEHIND) } else { BEHIND };
         let (mut events, whole) = self.of.pages.range(account, from, to, read).await?;
         let end = match (whole, events.last()) {
@@ -488,14 +557,14 @@ impl Courier {
         };
         events.retain(|seen| self.wants(seen));
         if fixed {
-            return Ok(Taken { events, to });
+            return Ok(Taken::all(events, to));
         }
         let Some(own) = self.shards.get_mut(&shard) else {
-            return Ok(Taken { events: Vec::new(), to: end });
+            return Ok(Taken::all(Vec::new(), end));
         };
         own.stock.fill(account, from, end, events.clone());
         events.truncate(limit);
-        Ok(Taken { events, to: end })
+        Ok(Taken::all(events, end))
     }
 
     // --- what comes back

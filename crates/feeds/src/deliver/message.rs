@@ -26,6 +26,12 @@ const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature
 pub(crate) const BATCH: &str = "events.batch";
 /// The type of a message that only says that there is something.
 pub(crate) const NOTICE: &str = "account.activity";
+/// The type of a message that stands for events that are not kept any more.
+pub(crate) const TRUNCATED: &str = "feed.truncated";
+/// What to do after it.
+const GUIDANCE: &str = "These events were not delivered in time and have left the days that webhooks are served from. \
+    Read /events of the account after the last event that you have; where the answer is truncated, list what you mirror \
+    again.";
 /// The type of a trial.
 pub(crate) const PING: &str = "webhook.ping";
 
@@ -55,6 +61,19 @@ impl Message {
             event_type: NOTICE.to_owned(),
             body: format!("account={account}").into(),
         }
+    }
+
+    /// Instead of events that are not kept any more (wire API, section 50.3).
+    pub(crate) fn truncated(endpoint: &str, key: &MessageKey, application: &str, now: i64) -> Self {
+        let body = json!({
+            "type": TRUNCATED, "timestamp": Timestamp::from_micros(now).to_string(),
+            "data": {
+                "account": key.feed, "application": application, "last": key.last,
+                "guidance": GUIDANCE,
+            },
+        });
+        let (id, event_type) = (key.message_id(endpoint), TRUNCATED.to_owned());
+        Self { id, event_type, body: body.to_string().into() }
     }
 
     /// A trial in the standard form.

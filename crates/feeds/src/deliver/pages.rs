@@ -37,6 +37,8 @@ pub(crate) struct Seen {
 pub(crate) struct Page {
     /// Events that applications may be told of.
     pub(crate) events: Vec<Arc<Seen>>,
+    /// The first position.
+    pub(crate) first: i64,
     /// The last position.
     pub(crate) last: i64,
     /// Whose events are in it.
@@ -104,7 +106,10 @@ impl Pages {
             return Ok(Some(page));
         }
         let read = self.log.shard(shard, from, PAGE).await?;
-        let Some(last) = read.last().map(|numbered| numbered.position) else { return Ok(None) };
+        let at = |numbered: Option<&Numbered>| numbered.map(|numbered| numbered.position);
+        let (Some(first), Some(last)) = (at(read.first()), at(read.last())) else {
+            return Ok(None);
+        };
         let (mut events, mut applications) = (Vec::with_capacity(read.len()), BTreeSet::new());
         let mut bytes = 200_usize;
         for numbered in read {
@@ -115,7 +120,7 @@ impl Pages {
             }
         }
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let page = Arc::new(Page { events, last, applications, bytes });
+        let page = Arc::new(Page { events, first, last, applications, bytes });
         self.cache.insert((shard, from), Arc::clone(&page));
         Ok(Some(page))
     }
@@ -143,19 +148,22 @@ impl Pages {
         Ok((events, whole))
     }
 
-    /// Follows a shard as it grows: reads what is new, gives the applications in it.
-    pub(crate) async fn follow(&self, shard: i64, start: i64) -> Result<BTreeSet<Arc<str>>> {
-        let mut next = {
+    /// Follows a shard as it grows: reads what is new, as far as it is known to go or, with 0, until there is
+    /// nothing more. Gives the applications in it.
+    pub(crate) async fn follow(
+        &self,
+        shard: i64,
+        start: i64,
+        head: i64,
+    ) -> Result<BTreeSet<Arc<str>>> {
+        let mut end = {
             let mut tails = self.tails();
-            let tail = tails.entry(shard).or_insert_with(|| Tail {
-                from: start,
-                to: start,
-                seen: BTreeMap::new(),
-            });
-            tail.to + 1
+            let fresh = || Tail { from: start, to: start, seen: BTreeMap::new() };
+            tails.entry(shard).or_insert_with(fresh).to
         };
         let mut applications = BTreeSet::new();
-        while let Some(page) = self.page(shard, next).await? {
+        while head == 0 || end < head {
+            let Some(page) = self.page(shard, end + 1).await? else { break };
             let mut tails = self.tails();
             let Some(tail) = tails.get_mut(&shard) else { break };
             for application in &page.applications {
@@ -163,7 +171,7 @@ impl Pages {
             }
             tail.to = page.last;
             applications.extend(page.applications.iter().cloned());
-            next = page.last + 1;
+            end = page.last;
         }
         Ok(applications)
     }
@@ -171,6 +179,12 @@ impl Pages {
     /// Follows a shard no longer.
     pub(crate) fn leave(&self, shard: i64) {
         self.tails().remove(&shard);
+    }
+
+    /// Whether a shard is followed, and nothing after `position` has been seen in it: whoever follows it tells when
+    /// there is.
+    pub(crate) fn ends_at(&self, shard: i64, position: i64) -> bool {
+        self.tails().get(&shard).is_some_and(|tail| tail.to <= position)
     }
 
     /// The position up to which a shard holds nothing of an application after `position`, if that is

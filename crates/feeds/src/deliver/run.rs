@@ -169,13 +169,15 @@ impl Deliveries {
     async fn look_out(&self, shard: i64, bells: Bells, stop: CancellationToken) {
         let mut watch = self.0.log.live().shard(shard);
         let mut start = None;
+        // How far it goes, as whoever wrote it said; 0: nobody said anything, look for yourself.
+        let mut told = 0;
         while !stop.is_cancelled() {
             let followed = match start {
-                Some(start) => self.0.pages.follow(shard, start).await,
+                Some(start) => self.0.pages.follow(shard, start, told).await,
                 None => match self.head(shard).await {
                     Ok(head) => {
                         start = Some(head);
-                        let followed = self.0.pages.follow(shard, head).await;
+                        let followed = self.0.pages.follow(shard, head, 0).await;
                         // What came between a courier's first look and this head nobody else tells of.
                         let bells = bells.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                         bells.values().flatten().for_each(|bell| bell.notify_one());
@@ -197,11 +199,11 @@ impl Deliveries {
                 }
                 Err(error) => tracing::warn!(shard, %error, "a shard cannot be followed"),
             }
-            tokio::select! {
-                () = watch.changed() => {}
-                () = sleep(BACKSTOP) => {}
-                () = stop.cancelled() => {}
-            }
+            told = tokio::select! {
+                () = watch.changed() => watch.head(),
+                () = sleep(BACKSTOP) => 0,
+                () = stop.cancelled() => return,
+            };
         }
     }
 

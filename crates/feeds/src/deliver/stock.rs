@@ -65,7 +65,7 @@ impl Stock {
         let to = to.min(shelf.to);
         let wanted =
             shelf.events.iter().filter(|event| (from..=to).contains(&event.numbered.sequence));
-        Some(Taken { events: wanted.take(limit).cloned().collect(), to })
+        Some(Taken::all(wanted.take(limit).cloned().collect(), to))
     }
 
     /// Lets go of everything up to a sequence number.
@@ -95,6 +95,15 @@ pub(crate) struct Taken {
     pub(crate) events: Vec<Arc<Seen>>,
     /// Up to here there is nothing else.
     pub(crate) to: i64,
+    /// What was there up to here is not kept any more.
+    pub(crate) lost: bool,
+}
+
+impl Taken {
+    /// These events, and nothing else up to `to`.
+    pub(crate) fn all(events: Vec<Arc<Seen>>, to: i64) -> Self {
+        Self { events, to, lost: false }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tramontane_activity::delivery::Status;
 use tramontane_feeds::deliver::{Endpoint, Format, ReplayRequest, Wanted};
-use tramontane_store::{deliveries, webhooks};
+use tramontane_feeds::retention::{Tidied, tidy};
+use tramontane_store::{deliveries, log, webhooks};
 use tramontane_vault::{Scheme, webhook_signature};
 
 use crate::stage::{Arrived, Stage, on_each_engine, until};
@@ -348,6 +349,65 @@ async fn a_row_per_message_is_not_written() {
         let all = deliveries::batches(&stage.db, &hook.id, 0, i64::MAX >> 1, 10_000).await.unwrap();
         assert_eq!(all.iter().map(|batch| batch.attempts).sum::<i64>(), 1_000);
         assert!(all.len() <= 100, "{} rows for 1,000 attempts", all.len());
+        stage
+    })
+    .await;
+}
+
+/// Types of what arrived for an account, with its number: the last one, of what was lost.
+fn told(arrived: &[Arrived], account: i64) -> Vec<(String, i64)> {
+    let one = |one: &Arrived| {
+        let body = one.json();
+        let data = &body["data"];
+        let number = data["last"].as_i64().or(data["sequence"].as_i64()).unwrap();
+        (data["account"].as_i64() == Some(account))
+            .then(|| (body["type"].as_str().unwrap().to_owned(), number))
+    };
+    arrived.iter().filter_map(one).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_left_the_log_before_it_was_delivered_is_told_and_the_rest_follows() {
+    on_each_engine(2, |mut stage| async move {
+        let (one, other) = (stage.accounts[0], stage.accounts[1]);
+        stage.webhook(URL, Endpoint { ordered: true, ..standard() }).await;
+        stage.receiver.answers(move |arrived| {
+            if arrived.events().0 == one { (503, "retry 60") } else { (200, "") }
+        });
+        let running = stage.run();
+        // The first account's events wait for their retry, the other's were taken.
+        stage.happen(one, 2).await;
+        stage.happen(other, 1).await;
+        let receiver = stage.receiver.clone();
+        until("both were tried", || receiver.arrived().len() >= 2).await;
+        running.stop().await;
+        // Nobody delivers, for longer than events are kept.
+        stage.happen(other, 3).await;
+        stage.clock.turn_seconds(40 * 86_400);
+        let now = stage.now();
+        log::ensure_slice(&stage.db, log::slice_of(now), 1).await.unwrap();
+        tidy(&stage.db, 30, now, &mut Tidied::default()).await.unwrap();
+        stage.happen(one, 1).await;
+        stage.receiver.forget();
+        stage.receiver.answers(|_| (200, ""));
+        stage.restarted();
+        let running = stage.run();
+        let receiver = stage.receiver.clone();
+        until("all is told", || {
+            told(&receiver.arrived(), one).iter().any(|(_, number)| *number == 3)
+                && !told(&receiver.arrived(), other).is_empty()
+        })
+        .await;
+        running.stop().await;
+        let arrived = stage.receiver.arrived();
+        let lost = "feed.truncated".to_owned();
+        // What was tried is one message; the other may have been part of it.
+        let first = told(&arrived, one);
+        assert!(first.contains(&(lost.clone(), 2)), "{first:?}");
+        assert_eq!(first.last().unwrap(), &("storage.file.added".to_owned(), 3));
+        assert_eq!(told(&arrived, other), [(lost, 4)]);
+        let ids: BTreeSet<_> = arrived.iter().map(|one| one.header("webhook-id")).collect();
+        assert_eq!(ids.len(), arrived.len());
         stage
     })
     .await;

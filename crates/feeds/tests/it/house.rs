@@ -23,7 +23,7 @@ pub(crate) async fn on_each_engine<F: Future<Output = House>>(test: impl Fn(Hous
     let test = &test;
     scratch::on_each_engine(|scratch| async move {
         let db = scratch.db.clone();
-        scratch::seed(&db, &[("one", &[1, 2])]).await;
+        scratch::seed(&db, &[("one", &[1, 2]), ("two", &[3])]).await;
         shards::ensure(&db, 1).await.unwrap();
         for slice in [1, 2] {
             log::ensure_slice(&db, slice, 1).await.unwrap();
@@ -33,6 +33,7 @@ pub(crate) async fn on_each_engine<F: Future<Output = House>>(test: impl Fn(Hous
         let house = House { db, log, epoch, scratch };
         house.follow(1).await;
         house.follow(2).await;
+        house.follow(3).await;
         test(house).await.scratch
     })
     .await;

@@ -7,4 +7,5 @@ mod following;
 mod house;
 mod reading;
 mod remembering;
+mod retention;
 mod stage;
