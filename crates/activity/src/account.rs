@@ -1,8 +1,7 @@
 //! Events about accounts themselves: connected, changed, cut off, switched off, deleted.
 
-use serde_json::Value;
-
 use crate::event::{Action, Category, Event, Object};
+use crate::metadata::Metadata;
 
 /// What happened to an account (wire API, section 50.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +58,7 @@ impl AccountChange {
             happened: Some(now),
             detected: now,
             actor: None,
-            entry: Value::Null,
+            entry: Metadata::default(),
             recovered: false,
             above: Vec::new(),
         }

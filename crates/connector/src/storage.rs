@@ -216,7 +216,9 @@ pub trait Storage: Send + Sync {
         }))
     }
 
-    /// Everything below a folder, folders before their contents.
+    /// Everything below a folder, folders before their contents. A service without a feed of changes gives it depth
+    /// first (what is in a folder, however deep, before what comes after the folder), with paths, and with pages that
+    /// go on after a key, so that a look at everything takes no more than this.
     async fn list_tree(
         &self,
         _cx: &Cx,

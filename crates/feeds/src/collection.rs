@@ -12,6 +12,10 @@ use crate::source::Source;
 
 /// Memory for decoded blocks of one collection, in bytes.
 const CACHE: usize = 8 << 20;
+/// What one answer that needs very many blocks at once may take: the deletion of a folder with a million files.
+const MAX_CACHE: usize = 1 << 30;
+/// After so many rounds of loading blocks there is more room for them.
+const ROUNDS: usize = 100;
 /// After so many rounds of loading blocks something is wrong.
 const MAX_ROUNDS: usize = 10_000;
 /// The most changes over the blocks that lie in rows of their own.
@@ -53,9 +57,13 @@ impl Kept {
         source: &Source,
     ) -> Result<Self> {
         let machine = match &row {
-            Some(row) => serde_json::from_slice::<Machine>(&row.progress)
-                .map_err(|_| snapshot::Error::Damaged("the progress of a collection"))?
-                .resumed(),
+            Some(row) => {
+                let mut machine = serde_json::from_slice::<Machine>(&row.progress)
+                    .map_err(|_| snapshot::Error::Damaged("the progress of a collection"))?
+                    .resumed();
+                machine.lists(source.rules());
+                machine
+            }
             None => Machine::new(source.rules().clone()),
         };
         Ok(Self { db, account, row, machine, known: None, number: 0 })
@@ -94,7 +102,9 @@ impl Kept {
         source: &Source,
     ) -> Result<Vec<(String, Option<Item>)>> {
         let keys = match ask {
-            Ask::Folder(key) if *key != self.machine.rules().root => vec![key.clone()],
+            Ask::Folder { folder, .. } if *folder != self.machine.rules().root => {
+                vec![folder.clone()]
+            }
             Ask::Verify(keys) => keys.clone(),
             _ => return Ok(Vec::new()),
         };
@@ -116,10 +126,21 @@ impl Kept {
         mut work: impl FnMut(&mut Remembered) -> std::result::Result<T, snapshot::Error>,
     ) -> Result<T> {
         self.load(source).await?;
-        for _ in 0..MAX_ROUNDS {
+        let mut cache = CACHE;
+        for round in 1..MAX_ROUNDS {
             let Some(known) = &mut self.known else { break };
+            if round % ROUNDS == 0 {
+                // The answer needs more blocks at once than there is room for.
+                cache = (cache * 4).min(MAX_CACHE);
+                known.state().bound_cache(cache);
+            }
             match work(known) {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    if cache > CACHE {
+                        known.state().bound_cache(CACHE);
+                    }
+                    return Ok(done);
+                }
                 Err(snapshot::Error::Missing(blocks)) => {
                     for block in blocks {
                         let stored = self.block(block, source).await?;

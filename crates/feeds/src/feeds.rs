@@ -471,8 +471,11 @@ impl Feeds {
             followed.repair();
         }
         let outcome = followed.poll(heard, schedule).await;
-        if outcome.is_err() {
-            followed.forget();
+        match &outcome {
+            Ok(_) => {}
+            // A sweep goes on where it was.
+            Err(Error::Service(_)) => followed.look_again(),
+            Err(_) => followed.forget(),
         }
         drop(followed);
         let unsettled = outcome.as_ref().is_ok_and(|polled| polled.unsettled);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use tramontane_activity::feed::{Ask, Known as _, Machine, Observation, Plan, Rules, Seen, Told};
 
@@ -29,12 +30,12 @@ pub trait Service {
     fn mutate(&mut self, random: &mut StdRng, now: i64);
     /// Answers [`Ask::Latest`].
     fn latest(&mut self) -> Told;
-    /// Answers [`Ask::Listing`].
+    /// Answers [`Ask::Listing`] and [`Ask::Tree`].
     fn listing(&mut self, at: Option<&str>, random: &mut StdRng) -> Told;
     /// Answers [`Ask::Changes`].
     fn changes(&mut self, cursor: &str, random: &mut StdRng, quirks: &Quirks) -> Told;
     /// Answers [`Ask::Folder`].
-    fn folder(&mut self, key: &str, random: &mut StdRng, now: i64) -> Told;
+    fn folder(&mut self, key: &str, at: Option<&str>, random: &mut StdRng, now: i64) -> Told;
     /// Whether something is there.
     fn exists(&self, key: &str) -> bool;
     /// It works well again.
@@ -137,7 +138,10 @@ pub fn run(seed: u64) -> Figures {
     let mut service: Box<dyn Service> = match seed % 3 {
         0 => Box::new(ById::default()),
         1 => Box::new(ByPath::default()),
-        _ => Box::new(Swept::default()),
+        _ => {
+            let page = [1, 3, 1_000].choose(&mut random).copied().unwrap_or(1);
+            Box::new(Swept::new(page, random.random_bool(0.5)))
+        }
     };
     let machine = Machine::new(service.rules());
     let mut run = Run {
@@ -199,7 +203,8 @@ impl Run<'_> {
         match self.random.random_range(0..3) {
             0 if !self.machine.lively().is_empty() && self.quirks_left() => {
                 let lively = self.machine.lively();
-                self.machine.visit(lively);
+                let thorough = self.random.random_bool(0.5);
+                self.machine.visit(lively, thorough);
             }
             _ => self.machine.sweep(),
         }
@@ -247,7 +252,10 @@ impl Run<'_> {
                 };
                 return Some((told, more));
             }
-            Ask::Folder(key) => self.service.folder(&key, random, self.now),
+            Ask::Tree(at) => self.service.listing(at.as_deref(), random),
+            Ask::Folder { folder, at } => {
+                self.service.folder(&folder, at.as_deref(), random, self.now)
+            }
             Ask::Verify(keys) => {
                 let there = keys.into_iter().filter(|key| self.service.exists(key));
                 Told::There(there.collect::<BTreeSet<_>>())
@@ -370,7 +378,9 @@ fn shown(told: &Told) -> String {
         Told::Changes { observations, next, more } => {
             format!("[{}] then {next} {more}", list(observations))
         }
-        Told::Folder(entries) => format!("[{}]", list(entries)),
+        Told::Folder { entries, next } | Told::Tree { entries, next } => {
+            format!("[{}] then {next:?}", list(entries))
+        }
         other => format!("{other:?}"),
     }
 }

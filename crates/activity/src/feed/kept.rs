@@ -14,10 +14,6 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn len(&self) -> usize {
-        self.length
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.length == 0
     }
@@ -79,6 +75,10 @@ impl Shown {
 
     pub(super) fn contains(&self, hash: u64) -> bool {
         self.runs.iter().any(|run| run.binary_search(&hash).is_ok())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
     }
 
     pub(super) fn clear(&mut self) {

@@ -5,7 +5,7 @@
 //! paths are all there is, an item lies under its path, and its name and folder follow from it.
 
 use crate::feed::item::{Item, ItemKind};
-use crate::feed::known::Known;
+use crate::feed::known::{Known, Stretch};
 use crate::snapshot::{Error, KeyOrder, Manifest, Overlay, Record, RecordRef, State, flag};
 
 /// The most items of one folder that are looked at.
@@ -121,19 +121,10 @@ impl Known for Remembered {
     fn children(&mut self, folder: &str) -> Result<Vec<(String, Item)>, Error> {
         let mut found = Vec::new();
         if self.by_path {
-            let (prefix, mut from) = (format!("{folder}/"), None);
+            let mut from = None;
             loop {
-                let page = self.state.children(prefix.as_bytes(), from.as_deref(), PAGE)?;
-                for child in page.children {
-                    let (Some(record), Ok(key)) = (child.record, String::from_utf8(child.key))
-                    else {
-                        continue;
-                    };
-                    let item = from_path(&key, &record);
-                    if !item.gone {
-                        found.push((key, item));
-                    }
-                }
+                let mut page = self.inside(folder, from.as_deref(), PAGE)?;
+                found.append(&mut page.items);
                 match page.next {
                     Some(next) if found.len() < MAX_CHILDREN => from = Some(next),
                     _ => return Ok(found),
@@ -146,6 +137,31 @@ impl Known for Remembered {
             }
         }
         Ok(found)
+    }
+
+    fn inside(
+        &mut self,
+        folder: &str,
+        from: Option<&[u8]>,
+        most: usize,
+    ) -> Result<Stretch, Error> {
+        if !self.by_path {
+            return Ok(Stretch { items: self.children(folder)?, next: None });
+        }
+        let page = self.state.children(format!("{folder}/").as_bytes(), from, most)?;
+        let records = page.children.into_iter().filter_map(|child| {
+            let record = child.record?;
+            Some(Record { key: child.key, ..record })
+        });
+        Ok(Stretch { items: there(records), next: page.next })
+    }
+
+    fn all(&mut self, from: Option<&[u8]>, most: usize) -> Result<Stretch, Error> {
+        if !self.by_path {
+            return Ok(Stretch::default());
+        }
+        let page = self.state.range(from.unwrap_or_default(), None, most)?;
+        Ok(Stretch { items: there(page.records.into_iter()), next: page.next })
     }
 
     fn named(&mut self, folder: &str, lower: &str) -> Result<Vec<String>, Error> {
@@ -236,6 +252,16 @@ fn from_path(key: &str, record: &Record) -> Item {
         sharing: extra.map_or(0, |(sharing, _)| u64::from_le_bytes(*sharing)),
         gone: record.flags & GONE != 0,
     }
+}
+
+/// Records whose keys are paths as items, without those that are in the trash.
+fn there(records: impl Iterator<Item = Record>) -> Vec<(String, Item)> {
+    let items = records.filter_map(|record| {
+        let key = String::from_utf8(record.key.clone()).ok()?;
+        let item = from_path(&key, &record);
+        Some((key, item))
+    });
+    items.filter(|(_, item)| !item.gone).collect()
 }
 
 fn kind(record: &Record) -> ItemKind {

@@ -2,12 +2,14 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::event::Actor;
 use crate::feed::compare::Rules;
 use crate::feed::item::{Item, ItemKind};
 use crate::feed::known::Known;
 use crate::feed::observation::{Hint, Observation, Seen, There};
+use crate::metadata::Metadata;
 use crate::snapshot::Error;
 
 /// How deep folders may lie: deeper ones are cut off from their root.
@@ -19,7 +21,7 @@ pub(super) struct Touched {
     /// What was known.
     pub(super) before: Option<Item>,
     /// What is there now.
-    pub(super) after: Option<There>,
+    pub(super) after: Option<Arc<There>>,
     /// It lies in the trash.
     pub(super) trashed: bool,
     /// It was named itself, not just covered by a folder above.
@@ -203,6 +205,7 @@ impl<'a> Batch<'a> {
         }
         match &mut named.seen {
             Seen::There(there) => {
+                let there = Arc::make_mut(there);
                 if let Some(path) = there.parent.clone().filter(|path| path.starts_with('/')) {
                     there.parent = self.find(&path)?;
                     if there.parent.is_none() && !impatient {
@@ -281,7 +284,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn there(&mut self, observation: &Observation, there: &There) -> Result<(), Error> {
+    fn there(&mut self, observation: &Observation, there: &Arc<There>) -> Result<(), Error> {
         let one = self.touch(&observation.key)?;
         let was_folder = one.after.as_ref().is_some_and(|one| one.kind == ItemKind::Folder);
         if was_folder && there.kind == ItemKind::File {
@@ -290,8 +293,10 @@ impl<'a> Batch<'a> {
         }
         let one = self.touch(&observation.key)?;
         let kept = one.after.as_ref().and_then(|one| one.sharing);
-        let mut there = there.clone();
-        there.sharing = there.sharing.or(kept);
+        let mut there = Arc::clone(there);
+        if there.sharing.is_none() && kept.is_some() {
+            Arc::make_mut(&mut there).sharing = kept;
+        }
         one.after = Some(there);
         one.trashed = false;
         one.tell(observation);
@@ -349,8 +354,8 @@ impl Touched {
 }
 
 /// A known item as an observation that shows it unchanged.
-fn still(item: &Item) -> There {
-    There {
+fn still(item: &Item) -> Arc<There> {
+    Arc::new(There {
         kind: item.kind,
         id: item.id.clone(),
         parent: item.parent.clone(),
@@ -360,6 +365,6 @@ fn still(item: &Item) -> There {
         strong: item.strong,
         sharing: Some(item.sharing),
         old: false,
-        entry: serde_json::Value::Null,
-    }
+        entry: Metadata::default(),
+    })
 }

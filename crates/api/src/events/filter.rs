@@ -78,8 +78,7 @@ fn is_type(word: &str) -> bool {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use serde_json::Value;
-    use tramontane_activity::{Action, Category, Object};
+        use tramontane_activity::{Action, Category, Object};
 
     use super::*;
 
@@ -99,7 +98,7 @@ mod tests {
             happened: None,
             detected: 1,
             actor: None,
-            entry: Value::Null,
+            entry: tramontane_activity::Metadata::default(),
             recovered: false,
             above: Vec::new(),
         }

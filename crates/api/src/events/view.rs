@@ -1,6 +1,6 @@
 //! An event as it is shown (wire API, section 29.2).
 
-use serde::{Deserialize as _, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tramontane_activity::{Action, Category, Event};
 use tramontane_connector::{Entry, EntryKind, EntryRef};
@@ -120,7 +120,7 @@ impl<'a> View<'a> {
     fn metadata(&self, event: Event) -> Answer<Value> {
         if let (Some(render), false) = (&self.render, event.entry.is_null()) {
             // What is kept in the log was written by this or an older version, whose members it knows.
-            match Entry::deserialize(&event.entry) {
+            match event.entry.read::<Entry>() {
                 Ok(entry) => {
                     let has_raw = entry.raw.is_some();
                     let mut object = render.object(entry);
