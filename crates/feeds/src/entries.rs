@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use tramontane_activity::{Actor, Metadata};
 use tramontane_activity::feed::{Hint, ItemKind, Observation, Rules, Seen, There};
+use tramontane_activity::{Actor, Metadata};
 use tramontane_connector::changes::{self, Change};
 use tramontane_connector::{Entry, EntryKind, Person};
 use xxhash_rust::xxh3::Xxh3;
@@ -48,13 +48,7 @@ pub fn observed(change: &Change, rules: &Rules, synced: i64) -> Observation {
 
 /// An entry of a folder's listing. A `bare` one goes without its metadata, where no events are made of it.
 #[must_use]
-pub fn listed(
-    entry: &Entry,
-    folder: &str,
-    rules: &Rules,
-    synced: i64,
-    bare: bool,
-) -> Observation {
+pub fn listed(entry: &Entry, folder: &str, rules: &Rules, synced: i64, bare: bool) -> Observation {
     let key = if rules.path_ids {
         format!("{folder}/{}", entry.name)
     } else {

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use tramontane_activity::feed::{Ask, Known as _, Machine, Observation, Plan, Rules, Seen, Told};
+use tramontane_activity::feed::{
+    Ask, Known as _, Machine, Observation, Plan, Room, Rules, Seen, Told,
+};
 
 use crate::by_id::ById;
 use crate::by_path::ByPath;
@@ -121,6 +123,7 @@ struct Run<'a> {
     service: &'a mut dyn Service,
     storage: Storage,
     machine: Machine,
+    room: Room,
     epoch: u64,
     now: i64,
     zombies: Vec<(u64, Plan)>,
@@ -143,10 +146,14 @@ pub fn run(seed: u64) -> Figures {
             Box::new(Swept::new(page, random.random_bool(0.5)))
         }
     };
-    let machine = Machine::new(service.rules());
+    let mut machine = Machine::new(service.rules());
+    let room = random.random_bool(0.5).then_some(Room { new: 3, gone: 3, told: 2 });
+    let room = room.unwrap_or_default();
+    machine.set_room(room);
     let mut run = Run {
         storage: Storage::new(&machine),
         machine,
+        room,
         epoch: 1,
         now: 1_700_000_000_000_000,
         zombies: Vec::new(),
@@ -298,6 +305,7 @@ impl Run<'_> {
     fn restart(&mut self) -> bool {
         self.figures.crashes += 1;
         self.machine = self.storage.load();
+        self.machine.set_room(self.room);
         false
     }
 

@@ -74,7 +74,9 @@ pub fn moves_while_looked_at(seed: u64) {
     let action = if to == from { Action::Rename } else { Action::Move };
     let told: Vec<_> = events
         .iter()
-        .map(|event| (event.action, event.object.id.clone(), event.before.clone().and_then(|one| one.id)))
+        .map(|event| {
+            (event.action, event.object.id.clone(), event.before.clone().and_then(|one| one.id))
+        })
         .collect();
     assert_eq!(told, [(action, service.truth.path(&id), Some(was))], "seed {seed}");
 }

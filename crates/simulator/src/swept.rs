@@ -27,7 +27,6 @@ pub struct Swept {
     pub blind: bool,
 }
 
-
 impl Swept {
     /// A server with nothing on it.
     #[must_use]

@@ -29,6 +29,13 @@ impl Held {
         self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
 
+    /// What was pushed first, in one piece, which waits no longer.
+    pub(super) fn first(&mut self) -> Option<Arc<Vec<Observation>>> {
+        let first = (!self.chunks.is_empty()).then(|| self.chunks.remove(0))?;
+        self.length -= first.len();
+        Some(first)
+    }
+
     /// Everything that waits, which waits no longer.
     pub(super) fn take(&mut self) -> Vec<Observation> {
         let taken = self.iter().cloned().collect();

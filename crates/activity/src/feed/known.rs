@@ -33,12 +33,7 @@ pub trait Known {
     ///
     /// # Errors
     /// [`Error::Missing`] when a block must be loaded first; when what is stored is damaged.
-    fn inside(
-        &mut self,
-        folder: &str,
-        from: Option<&[u8]>,
-        most: usize,
-    ) -> Result<Stretch, Error>;
+    fn inside(&mut self, folder: &str, from: Option<&[u8]>, most: usize) -> Result<Stretch, Error>;
 
     /// Some of all items, about `most` at a time, where keys are paths; none where they are not.
     ///
@@ -101,12 +96,7 @@ impl Known for Table {
         Ok(items.filter(|(_, item)| !item.gone).collect())
     }
 
-    fn inside(
-        &mut self,
-        folder: &str,
-        from: Option<&[u8]>,
-        most: usize,
-    ) -> Result<Stretch, Error> {
+    fn inside(&mut self, folder: &str, from: Option<&[u8]>, most: usize) -> Result<Stretch, Error> {
         let mut items = self.children(folder)?;
         items.retain(|(key, _)| from.is_none_or(|from| key.as_bytes() >= from));
         Ok(stretch(items, most))

@@ -139,12 +139,7 @@ impl Known for Remembered {
         Ok(found)
     }
 
-    fn inside(
-        &mut self,
-        folder: &str,
-        from: Option<&[u8]>,
-        most: usize,
-    ) -> Result<Stretch, Error> {
+    fn inside(&mut self, folder: &str, from: Option<&[u8]>, most: usize) -> Result<Stretch, Error> {
         if !self.by_path {
             return Ok(Stretch { items: self.children(folder)?, next: None });
         }

@@ -81,20 +81,32 @@ impl<'a> Batch<'a> {
         observations: &[Observation],
         impatient: bool,
     ) -> Result<(), Error> {
-        let mut waiting: Vec<Observation> = Vec::new();
-        for observation in self.sorted(observations) {
-            waiting.extend(self.take_one(observation, false)?);
+        let mut waiting: Vec<(usize, Observation)> = Vec::new();
+        // Where each was shown last: what waits for its folder must not take the place of what came after it.
+        let mut placed: BTreeMap<String, usize> = BTreeMap::new();
+        for (number, observation) in self.sorted(observations).into_iter().enumerate() {
+            match self.take_one(observation, false)? {
+                Some(unplaced) => waiting.push((number, unplaced)),
+                None if self.rules.names_by_path => {
+                    placed.extend(id_of(observation).map(|id| (id.to_owned(), number)));
+                }
+                None => {}
+            }
         }
+        waiting.retain(|(number, one)| {
+            id_of(one).and_then(|id| placed.get(id)).is_none_or(|last| last < number)
+        });
         // A folder may be shown after what is in it.
         let mut before = usize::MAX;
         while !waiting.is_empty() && waiting.len() < before {
             before = waiting.len();
             let mut still = Vec::new();
-            for observation in &waiting {
-                still.extend(self.take_one(observation, false)?);
+            for (number, observation) in &waiting {
+                still.extend(self.take_one(observation, false)?.map(|one| (*number, one)));
             }
             waiting = still;
         }
+        let waiting = waiting.into_iter().map(|(_, one)| one);
         for observation in waiting {
             if impatient {
                 self.take_one(&observation, true)?;
@@ -350,6 +362,14 @@ impl Touched {
         self.at = observation.at.or(self.at);
         self.by = observation.by.clone().or_else(|| self.by.take());
         self.hint = observation.hint.or(self.hint);
+    }
+}
+
+/// The id of what an observation shows.
+fn id_of(observation: &Observation) -> Option<&str> {
+    match &observation.seen {
+        Seen::There(there) => Some(there.id.as_str()),
+        Seen::Gone { .. } | Seen::Whole => None,
     }
 }
 

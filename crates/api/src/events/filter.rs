@@ -78,7 +78,7 @@ fn is_type(word: &str) -> bool {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-        use tramontane_activity::{Action, Category, Object};
+    use tramontane_activity::{Action, Category, Object};
 
     use super::*;
 

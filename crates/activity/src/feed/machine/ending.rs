@@ -1,13 +1,10 @@
 //! The end of a look at folders: where what is new came from, whether what is missing is gone, and what of it is told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::listing::MASS;
 use super::look::{Look, Step, Trace};
-use super::{
-    MAX_GONE, MAX_HELD, MAX_LIVELY, MAX_VERIFIED, Machine, Phase, Plan, SAMPLE, TORN, gone, hash,
-    sweep,
-};
+use super::{MAX_LIVELY, MAX_VERIFIED, Machine, Phase, Plan, SAMPLE, TORN, gone, hash, sweep};
 use crate::feed::compare::moves;
 use crate::feed::item::{Item, ItemKind};
 use crate::feed::kept::Held;
@@ -31,7 +28,7 @@ impl Machine {
         mut plan: Plan,
     ) -> Result<Plan, Error> {
         let listed = matches!(&self.phase, Phase::Sweeping { stack, .. } if stack.is_empty());
-        let full = self.look.new > MAX_HELD || self.look.gone > MAX_GONE;
+        let full = self.look.new > self.room.new || self.look.gone > self.room.gone;
         let end = self.look.again.is_empty() && (listed || full);
         self.look.step = if !self.look.closing.is_empty() {
             Step::Closing
@@ -105,19 +102,19 @@ impl Machine {
         self.look.telling = Held::default();
         let (lost, new): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|one| matches!(one.seen, Seen::Gone { .. }));
-        let unsure = self.look.thorough || !listed;
-        if lost.is_empty() || !unsure {
+        let mut moved = BTreeMap::new();
+        if self.rules.path_ids && !lost.is_empty() {
+            let both: Vec<Observation> = lost.iter().chain(&new).cloned().collect();
+            moved = moves(&self.rules, known, &both)?;
+        }
+        let new = self.put_off(new, &moved, known)?;
+        if !self.look.thorough && listed {
             self.look.telling.push(lost);
             self.look.telling.push(new);
             return Ok(());
         }
-        let mut moved = std::collections::BTreeMap::new();
-        if self.rules.path_ids {
-            let both: Vec<Observation> = lost.iter().chain(&new).cloned().collect();
-            moved = moves(&self.rules, known, &both)?;
-        }
         // Too much is gone to wait for the end with it.
-        let brimming = lost.len() > MAX_GONE;
+        let brimming = lost.len() > self.room.gone;
         let (mut told, mut wait, mut doubts) = (Vec::new(), Vec::new(), Vec::new());
         for one in lost {
             let agreed = !self.look.thorough || self.look.doubted.contains(hash(&one.key));
@@ -153,13 +150,56 @@ impl Machine {
         if self.look.telling.iter().any(is_new) {
             for key in missing {
                 let folder = known.get(key)?.and_then(|item| item.parent);
-                left.extend(folder.filter(|folder| *folder != self.rules.root));
+                left.extend(folder.filter(|folder| {
+                    *folder != self.rules.root && !self.look.emptied.contains(folder)
+                }));
             }
             missing.iter().for_each(|key| {
                 left.remove(key);
             });
         }
         Ok(left)
+    }
+
+    /// Puts off the new files that nothing else has to do with; gives the rest.
+    fn put_off(
+        &mut self,
+        new: Vec<Observation>,
+        moved: &BTreeMap<String, String>,
+        known: &mut dyn Known,
+    ) -> Result<Vec<Observation>, Error> {
+        if new.len() <= self.room.told {
+            return Ok(new);
+        }
+        let ends: BTreeSet<&String> = moved.values().collect();
+        let (mut now, mut later) = (Vec::new(), BTreeMap::new());
+        for one in new {
+            let file = matches!(&one.seen, Seen::There(there) if there.kind == ItemKind::File);
+            if file && !ends.contains(&one.key) && known.get(&one.key)?.is_none() {
+                later.insert(one.key.clone(), one);
+            } else {
+                now.push(one);
+            }
+        }
+        let mut piece = Vec::new();
+        for one in later.into_values() {
+            piece.push(one);
+            if piece.len() >= self.room.told {
+                self.look.later.push(std::mem::take(&mut piece));
+            }
+        }
+        self.look.later.push(piece);
+        Ok(now)
+    }
+
+    /// Tells some more of what is new.
+    pub(super) fn tell_more(mut self, known: &mut dyn Known, now: i64) -> Result<Plan, Error> {
+        let piece = self.look.later.first().unwrap_or_default();
+        let wait = std::mem::take(&mut self.held);
+        let mut plan = self.compared(&piece, true, known, now)?;
+        plan.next.held = wait;
+        plan.next.told();
+        Ok(plan)
     }
 
     /// How many items would go with these, counted to a little beyond `enough`.
@@ -182,9 +222,7 @@ impl Machine {
             }
             count += stretch.items.len();
             let folders = stretch.items.into_iter();
-            queue.extend(
-                folders.filter(|(_, item)| is_folder(item)).map(|(key, _)| (key, None)),
-            );
+            queue.extend(folders.filter(|(_, item)| is_folder(item)).map(|(key, _)| (key, None)));
         }
         Ok(count)
     }
@@ -202,16 +240,26 @@ impl Machine {
         let mut last = self.compared(&telling, true, known, now)?;
         let next = &mut last.next;
         next.held = wait;
-        next.look.step = Step::Listing;
-        next.look.traced = false;
-        next.look.revisited.clear();
-        if listed {
-            next.first = false;
-            next.suspicion = None;
-            next.rest();
-        }
+        next.told();
         last.commit |= plan.commit || (listed && self.first);
         Ok(last)
+    }
+
+    /// Something was told: the rest of it is next, or the next page, or the look is over.
+    fn told(&mut self) {
+        if !self.look.later.is_empty() {
+            self.look.step = Step::Telling;
+            return;
+        }
+        self.look.step = Step::Listing;
+        self.look.traced = false;
+        self.look.revisited.clear();
+        self.look.emptied.clear();
+        if matches!(&self.phase, Phase::Sweeping { stack, .. } if stack.is_empty()) {
+            self.first = false;
+            self.suspicion = None;
+            self.rest();
+        }
     }
 
     /// The look is over. What was gone in it alone is looked for once more, now or with the next one.
@@ -275,6 +323,7 @@ impl Machine {
             let lost: Vec<Observation> = lost.map(|key| gone(key.clone())).collect();
             if !lost.is_empty() {
                 // The folder itself has gone: with it, it is another story.
+                self.look.emptied.extend(lost.iter().map(|one| one.key.clone()));
                 telling.extend(lost);
                 self.look.count(&telling);
                 self.held.push(telling);

@@ -9,6 +9,23 @@ use crate::feed::item::{Item, ItemKind};
 use crate::feed::kept::{Held, Shown};
 use crate::feed::observation::{Observation, Seen};
 
+/// How much of what a look finds waits, so that its memory has a bound whatever it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// New items that wait for the end, where moves are told; beyond, what is there is told.
+    pub new: usize,
+    /// Missing items that wait for it.
+    pub gone: usize,
+    /// New items that are told in one step.
+    pub told: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { new: 20_000, gone: 20_000, told: 2_000 }
+    }
+}
+
 /// A folder whose listing is under way.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Open {
@@ -44,6 +61,8 @@ pub(super) enum Step {
     },
     /// Look whether the end is reached.
     Ending,
+    /// Tell more of what is new.
+    Telling,
 }
 
 /// A search through everything that is known for what is new.
@@ -140,12 +159,16 @@ pub(super) struct Look {
     pub(super) thorough: bool,
     /// This is the second of two looks.
     pub(super) second: bool,
+    /// Folders that were found to be gone when what they held was.
+    pub(super) emptied: BTreeSet<String>,
     /// What was gone in an earlier look: the hashes of the keys.
     pub(super) doubted: Shown,
     /// What is gone in this look and was not before.
     pub(super) doubts: Shown,
     /// What is about to be told.
     pub(super) telling: Held,
+    /// What is told after that, some at a time: new files that nothing else has to do with.
+    pub(super) later: Held,
     /// How many of those that wait are new, and how many are gone.
     pub(super) new: usize,
     pub(super) gone: usize,

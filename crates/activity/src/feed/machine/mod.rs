@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use self::ending::sampled;
+pub use self::look::Room;
 use self::look::{Look, Step};
 use crate::event::Event;
 use crate::feed::compare::{Moment, Orphans, Rules, compare};
@@ -32,8 +33,6 @@ use crate::snapshot::Error;
 
 /// The most observations that wait; beyond, they are taken as they are.
 const MAX_HELD: usize = 20_000;
-/// The most missing items that wait for the end of a look.
-const MAX_GONE: usize = 20_000;
 /// How long an entry waits for its folder to be shown, in microseconds.
 const PATIENCE: i64 = 600_000_000;
 /// The most keys that are looked at one by one before they are called gone.
@@ -216,6 +215,8 @@ pub struct Machine {
     /// What the look at folders that is under way has gathered.
     #[serde(skip)]
     look: Look,
+    #[serde(skip)]
+    room: Room,
 }
 
 impl Machine {
@@ -240,6 +241,7 @@ impl Machine {
             suspicion: None,
             shown: Shown::default(),
             look: Look::default(),
+            room: Room::default(),
         }
     }
 
@@ -354,6 +356,11 @@ impl Machine {
         }
     }
 
+    /// Sets how much may wait.
+    pub fn set_room(&mut self, room: Room) {
+        self.room = room;
+    }
+
     /// Begins a sweep of everything.
     pub fn sweep(&mut self) {
         if self.phase == Phase::Resting {
@@ -387,7 +394,9 @@ impl Machine {
         match &self.look.step {
             Step::Listing => {}
             Step::Verifying { keys, .. } => return Ask::Verify(keys.clone()),
-            Step::Closing | Step::Tracing(_) | Step::Ending => return Ask::Verify(Vec::new()),
+            Step::Closing | Step::Tracing(_) | Step::Ending | Step::Telling => {
+                return Ask::Verify(Vec::new());
+            }
         }
         if let Some(folder) = self.look.again.last() {
             return Ask::Folder { folder: folder.clone(), at: self.look.aside_at.clone() };
@@ -484,6 +493,7 @@ impl Machine {
             (Step::Listing, Told::NoFolder) => self.no_folder(known, now),
             (Step::Listing, Told::Expired) => Ok(self.lost_place()),
             (Step::Closing, Told::There(_)) => self.closed_on(known, now),
+            (Step::Telling, Told::There(_)) => self.tell_more(known, now),
             (Step::Tracing(trace), Told::There(_)) => self.traced(trace, known, now),
             (Step::Verifying { keys, sample }, Told::There(there)) => {
                 self.verified(&keys, &there, sample, known, now)

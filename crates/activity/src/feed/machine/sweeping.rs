@@ -240,12 +240,7 @@ impl Machine {
     }
 
     /// Takes what a page comes to.
-    fn took(
-        mut self,
-        noticed: Noticed,
-        known: &mut dyn Known,
-        now: i64,
-    ) -> Result<Plan, Error> {
+    fn took(mut self, noticed: Noticed, known: &mut dyn Known, now: i64) -> Result<Plan, Error> {
         self.look.count(&noticed.wait);
         self.held.push(noticed.wait);
         self.compare_closing(known)?;
@@ -272,7 +267,8 @@ impl Machine {
         for _ in 0..STRETCHES {
             let Some(mut open) = self.look.closing.pop() else { return Ok(()) };
             let stretch = known.inside(&open.folder, open.from.as_deref(), STRETCH)?;
-            let missing = stretch.items.into_iter().filter(|(key, _)| !open.shown.contains(hash(key)));
+            let missing =
+                stretch.items.into_iter().filter(|(key, _)| !open.shown.contains(hash(key)));
             let missing: Vec<Observation> = missing.map(|(key, _)| gone(key)).collect();
             self.look.count(&missing);
             self.held.push(missing);
