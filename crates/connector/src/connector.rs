@@ -145,11 +145,12 @@ pub trait Connector: Send + Sync {
         None
     }
 
-    /// Hears of changes as they happen; `None` for services that are not on this machine.
+    /// Hears of changes as they happen, for services without a feed of changes; `None` where nothing tells of them.
+    /// `cx` is for whoever listens at a service, who sets a deadline for each call.
     ///
     /// # Errors
     /// `Unavailable` when the machine cannot watch (any more): changes are then found by looking.
-    fn watch(&self, _account: &Account) -> Result<Option<Box<dyn Watch>>> {
+    fn watch(&self, _cx: &Cx) -> Result<Option<Box<dyn Watch>>> {
         Ok(None)
     }
 

@@ -33,6 +33,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Where a sweep takes no longer than this, what a look at some folders finds gone is told when a sweep has not found
 /// it elsewhere.
 const QUICK: Duration = Duration::from_secs(30);
+/// And where sweeps that follow such looks take at most this share of the time: one part in so many and one.
+const QUICK_SHARE: u32 = 3;
 /// The most time between two sweeps of everything.
 const SWEEP_WITHIN: Duration = Duration::from_secs(3_600);
 
@@ -331,7 +333,9 @@ impl One {
         visit.push(self.kept.machine.rules().root.clone());
         // Where changes are heard as they happen, both ends of a move are heard of.
         let hears = self.kept.machine.rules().settle == 0;
-        let quick = self.swept.is_some_and(|(_, took)| took <= QUICK);
+        let quick = self
+            .swept
+            .is_some_and(|(ended, took)| took <= QUICK && ended.elapsed() >= took * QUICK_SHARE);
         self.kept.machine.visit(visit, quick && !hears);
     }
 }

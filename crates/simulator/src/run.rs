@@ -208,8 +208,20 @@ impl Run<'_> {
     /// Works until the machine rests or the service has no more to tell.
     fn poll(&mut self) {
         match self.random.random_range(0..3) {
-            0 if !self.machine.lively().is_empty() && self.quirks_left() => {
-                let lively = self.machine.lively();
+            0 if self.service.rules().sweeps && self.quirks_left() => {
+                // Where something happened lately, and where something was heard of: perhaps in folders that nobody
+                // knows yet, or that have gone.
+                let mut lively = self.machine.lively();
+                let truth = self.service.truth();
+                let folders = truth
+                    .seen()
+                    .into_iter()
+                    .filter(|id| truth.node(id).is_some_and(|node| node.folder));
+                let folders: Vec<String> = folders.map(|id| self.service.key(id)).collect();
+                lively.extend(folders.choose(&mut self.random).cloned());
+                if self.random.random_bool(0.2) {
+                    lively.push("/nowhere/at/all".to_owned());
+                }
                 let thorough = self.random.random_bool(0.5);
                 self.machine.visit(lively, thorough);
             }

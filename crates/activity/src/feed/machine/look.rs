@@ -153,6 +153,8 @@ pub(super) struct Look {
     pub(super) aside_at: Option<String>,
     /// Those that were looked at once more.
     pub(super) revisited: BTreeSet<String>,
+    /// Those that are looked at because something in them was, each once.
+    pub(super) risen: BTreeSet<String>,
     /// What is new was traced.
     pub(super) traced: bool,
     /// What is gone is told when two looks agree, or when it is known where it went.

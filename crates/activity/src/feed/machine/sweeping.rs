@@ -56,6 +56,9 @@ impl Machine {
         }
         let Phase::Sweeping { stack, deep } = &self.phase else { return Ok(self.nothing(false)) };
         let (folder, deep) = (stack.last().cloned().unwrap_or_default(), *deep);
+        if !deep {
+            self.climb(&folder, known)?;
+        }
         let mut open = self.look.open.pop().unwrap_or_else(|| Open::of(&folder));
         let mut noticed = self.noticed(entries, &mut open, deep, known, now)?;
         noticed.below.sort();
@@ -173,13 +176,48 @@ impl Machine {
         let Phase::Sweeping { stack, .. } = &self.phase else { return Ok(self.nothing(false)) };
         // Its parent's listing says what became of it, in this sweep or in the next one.
         let root_is_gone = stack.last().is_some_and(|key| *key == self.rules.root);
+        let visited = match &self.phase {
+            Phase::Sweeping { stack, deep: false } => stack.last().cloned(),
+            _ => None,
+        };
         self.pop();
+        if let Some(folder) = visited {
+            // Here it may not be: a folder of which something was heard may have gone with those above it.
+            self.rise(&folder);
+        }
         if root_is_gone {
             self.spoil();
             return Ok(self.nothing(true));
         }
         let plan = Plan::default_for(&self);
         self.onward(known, now, plan)
+    }
+
+    /// A folder that is looked at alone, and is not known, may lie in others that are not known either: they are looked
+    /// at, too.
+    fn climb(&mut self, folder: &str, known: &mut dyn Known) -> Result<(), Error> {
+        if self.first || folder == self.rules.root || self.look.at.is_some() {
+            return Ok(());
+        }
+        let waits = self.held.iter().any(|one| one.key == folder);
+        if !waits && known.get(folder)?.is_none_or(|item| item.gone) {
+            self.rise(folder);
+        }
+        Ok(())
+    }
+
+    /// The folder above one that is looked at alone is looked at, too. Only paths say which that is.
+    fn rise(&mut self, folder: &str) {
+        let Some((above, _)) = folder.rsplit_once('/').filter(|_| self.rules.path_ids) else {
+            return;
+        };
+        let above = if above.is_empty() { self.rules.root.as_str() } else { above };
+        if let Phase::Sweeping { stack, .. } = &mut self.phase
+            && !stack.iter().any(|other| other == above)
+            && self.look.risen.insert(above.to_owned())
+        {
+            stack.insert(0, above.to_owned());
+        }
     }
 
     /// The service has forgotten the place in a listing: that listing begins again.
