@@ -134,6 +134,12 @@ pub trait Connector: Send + Sync {
         }
     }
 
+    /// Whether the connector's own requests to this URL may be signed. By default: where [`Self::may_call`] lets
+    /// callers of the API go, too.
+    fn may_sign(&self, account: &Account, url: &Url) -> bool {
+        self.may_call(account, url)
+    }
+
     /// The account's files; `None` for services without files.
     fn storage(&self) -> Option<Arc<dyn Storage>> {
         None

@@ -228,6 +228,19 @@ pub trait Storage: Send + Sync {
         Err(Error::declined(Op::FolderListRecursively))
     }
 
+    /// As [`Storage::list_tree`], for whoever knows what was there before: files that lay ahead of this page then, some
+    /// hundreds apart. A service that lists by key can list the stretches between them at once, and give a page that
+    /// is so many times as long.
+    async fn list_tree_ahead(
+        &self,
+        cx: &Cx,
+        folder: &NativeId,
+        page: &PageRequest,
+        _ahead: &[NativeId],
+    ) -> Result<Page<TreeEntry>> {
+        self.list_tree(cx, folder, page).await
+    }
+
     /// Files and folders that match, best first.
     async fn search(
         &self,

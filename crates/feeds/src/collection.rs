@@ -2,7 +2,7 @@
 
 use tramontane_activity::Event;
 use tramontane_activity::feed::remembered::order;
-use tramontane_activity::feed::{Ask, Item, Known as _, Machine, Plan, Remembered, Told};
+use tramontane_activity::feed::{Ask, Item, ItemKind, Known as _, Machine, Plan, Remembered, Told};
 use tramontane_activity::snapshot::{self, BlockId, Manifest, Merge, Overlay};
 use tramontane_store::log::CollectionWrite;
 use tramontane_store::{Db, feeds};
@@ -18,6 +18,10 @@ const MAX_CACHE: usize = 1 << 30;
 const ROUNDS: usize = 100;
 /// After so many rounds of loading blocks something is wrong.
 const MAX_ROUNDS: usize = 10_000;
+/// So many files lie between those that a listing of everything is told of: a little less than a page.
+const APART: usize = 900;
+/// So many pages ahead.
+const STRETCHES: usize = 8;
 /// The most changes over the blocks that lie in rows of their own.
 const MAX_CHANGES: i64 = 64;
 
@@ -106,6 +110,7 @@ impl Kept {
                 vec![folder.clone()]
             }
             Ask::Verify(keys) => keys.clone(),
+            Ask::Tree(_) => return self.ahead(source).await,
             _ => return Ok(Vec::new()),
         };
         let mut items = Vec::with_capacity(keys.len());
@@ -114,6 +119,29 @@ impl Kept {
             items.push((key, item));
         }
         Ok(items)
+    }
+
+    /// Files that lay ahead of a listing of everything the last time, so far apart that a page goes from one to the
+    /// next.
+    async fn ahead(&mut self, source: &Source) -> Result<Vec<(String, Option<Item>)>> {
+        if self.machine.is_first() || self.machine.items() <= APART as u64 {
+            return Ok(Vec::new());
+        }
+        // Anything that lies behind the last key does: the order of keys here need not be the service's.
+        let mut from = self.machine.last_shown().map(|key| format!("{key}/").into_bytes());
+        let (mut files, mut read) = (Vec::new(), 0);
+        while read < APART * STRETCHES {
+            let stretch = self.with(source, |known| known.all(from.as_deref(), APART)).await?;
+            read += stretch.items.len();
+            files.extend(stretch.items.into_iter().filter(|(_, item)| item.kind == ItemKind::File));
+            from = stretch.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        files.sort_by(|one, other| one.1.id.cmp(&other.1.id));
+        let marks = files.into_iter().skip(APART - 1).step_by(APART);
+        Ok(marks.map(|(key, item)| (key, Some(item))).collect())
     }
 
     /// Does something with what is known, loading blocks as they are asked for.

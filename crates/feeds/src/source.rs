@@ -132,7 +132,13 @@ impl Source {
                 let view = View { key: folder, at: at.as_deref(), synced, bare };
                 self.folder(cx, &view, items).await?
             }
-            Ask::Tree(at) => self.tree(cx, at.as_deref(), synced, bare).await?,
+            Ask::Tree(at) => {
+                let ahead = items.iter().filter_map(|(_, item)| item.as_ref());
+                let ahead: Vec<NativeId> =
+                    ahead.map(|item| NativeId::new(item.id.as_str())).collect();
+                let view = View { key: &self.rules.root, at: at.as_deref(), synced, bare };
+                self.tree(cx, &view, &ahead).await?
+            }
             Ask::Verify(keys) => Told::There(self.verify(cx, keys, items).await?),
             Ask::Rest => Told::There(BTreeSet::new()),
         };
@@ -215,14 +221,15 @@ impl Source {
     }
 
     /// A page of everything. Its entries come depth first and say their paths.
-    async fn tree(&self, cx: &Cx, at: Option<&str>, synced: i64, bare: bool) -> Result<Told> {
+    async fn tree(&self, cx: &Cx, view: &View<'_>, ahead: &[NativeId]) -> Result<Told> {
         let limit = self.storage.abilities(&cx.account).limits.max_page.clamp(1, PAGE);
-        let request = PageRequest { cursor: at.map(str::to_owned), limit };
-        let page = self.storage.list_tree(&fresh(cx), &self.collection.root, &request).await;
+        let request = PageRequest { cursor: view.at.map(str::to_owned), limit };
+        let root = &self.collection.root;
+        let page = self.storage.list_tree_ahead(&fresh(cx), root, &request, ahead).await;
         let Some(page) = expired(page)? else { return Ok(Told::Expired) };
         let entries = page.items.iter().filter_map(|one| {
             let (folder, _) = one.entry.path.as_deref()?.rsplit_once('/')?;
-            Some(entries::listed(&one.entry, folder, &self.rules, synced, bare))
+            Some(entries::listed(&one.entry, folder, &self.rules, view.synced, view.bare))
         });
         Ok(Told::Tree { entries: entries.collect(), next: page.next })
     }

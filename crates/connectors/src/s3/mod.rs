@@ -312,6 +312,11 @@ impl Connector for S3 {
         Target::of(account).is_ok_and(|target| target.may_call(url))
     }
 
+    fn may_sign(&self, account: &Account, url: &Url) -> bool {
+        let Ok(target) = Target::of(account) else { return false };
+        target.may_call(url) || queue::is_at(&target, url)
+    }
+
     fn storage(&self) -> Option<Arc<dyn Storage>> {
         Some(Arc::clone(&self.storage) as Arc<dyn Storage>)
     }

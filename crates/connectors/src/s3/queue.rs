@@ -155,6 +155,12 @@ impl QueueWatch {
     }
 }
 
+/// Whether this is where calls to the account's queue go.
+pub(super) fn is_at(target: &Target, url: &Url) -> bool {
+    let queue = target.queue.as_ref();
+    url.path() == "/" && queue.is_some_and(|queue| queue.origin() == url.origin())
+}
+
 #[async_trait]
 impl Watch for QueueWatch {
     async fn next(&mut self) -> Option<Heard> {
@@ -266,6 +272,19 @@ mod tests {
 
     fn target(settings: &[(&str, &str)]) -> Target {
         Target::of(&account("s3", settings)).unwrap()
+    }
+
+    #[test]
+    fn calls_go_to_the_queue_alone() {
+        let queue = "https://sqs.eu-west-1.amazonaws.com/1/changes";
+        let own = target(&[("bucket", "b"), ("sqs_queue_url", queue)]);
+        let at = |url: &str| is_at(&own, &Url::parse(url).unwrap());
+        assert!(at("https://sqs.eu-west-1.amazonaws.com/"));
+        assert!(!at("https://sqs.eu-west-2.amazonaws.com/"));
+        assert!(!at("http://sqs.eu-west-1.amazonaws.com/"));
+        assert!(!is_at(&target(&[]), &Url::parse("https://s3.amazonaws.com/").unwrap()));
+        assert_eq!(own.region_of(&Url::parse(queue).unwrap()), Some("eu-west-1"));
+        assert!(!own.may_call(&Url::parse(queue).unwrap()));
     }
 
     #[test]

@@ -144,6 +144,8 @@ pub(super) struct Look {
     pub(super) open: Vec<Open>,
     /// Where the listing of the folder that is next goes on.
     pub(super) at: Option<String>,
+    /// The last key of a listing of everything.
+    pub(super) last: Option<String>,
     /// Folders that were listed whole and whose known items are not all compared yet.
     pub(super) closing: Vec<Open>,
     /// Folders to look at once more, the next one last.

@@ -347,6 +347,12 @@ impl Machine {
         matches!(self.phase, Phase::Sweeping { deep: true, .. } | Phase::Streaming { .. })
     }
 
+    /// The last key that a listing of everything has shown.
+    #[must_use]
+    pub fn last_shown(&self) -> Option<&str> {
+        self.look.last.as_deref()
+    }
+
     /// Takes how the service is listed from what it can do now.
     pub fn lists(&mut self, rules: &Rules) {
         self.rules.trees = rules.trees;

@@ -149,6 +149,7 @@ impl Machine {
                 self.look.open.push(Open::of(&one.key));
             }
         }
+        self.look.last = entries.last().map(|one| one.key.clone()).or(self.look.last);
         self.phase = match next {
             Some(at) => Phase::Streaming { at: Some(at) },
             None => {
