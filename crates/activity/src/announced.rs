@@ -90,7 +90,7 @@ impl Announced {
             happened: Some(at),
             detected: now,
             actor: None,
-            entry: details,
+            entry: details.into(),
             recovered: false,
             above: Vec::new(),
         }

@@ -1,8 +1,9 @@
 //! What happened: one normalised change of one object, as the log keeps it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tramontane_model::Timestamp;
+
+use crate::metadata::Metadata;
 
 /// What happened to the object: the most specific that is known (wire API, section 29.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -161,8 +162,8 @@ pub struct Event {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
     /// The object's metadata as the runtime gave it; `null` for deletions.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub entry: Value,
+    #[serde(default, skip_serializing_if = "Metadata::is_null")]
+    pub entry: Metadata,
     /// Found by comparing after a cursor was lost: it may have happened long before it was noticed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recovered: bool,

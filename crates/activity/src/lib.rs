@@ -16,9 +16,11 @@ pub mod event;
 pub mod feed;
 #[cfg(test)]
 mod fuzz;
+pub mod metadata;
 pub mod schedule;
 pub mod segment;
 pub mod snapshot;
 
 pub use announced::Announced;
 pub use event::{Action, Actor, Before, Category, Event, Object};
+pub use metadata::Metadata;

@@ -196,10 +196,15 @@ pub enum Heard {
     Everything,
 }
 
-/// Hears of changes as they happen, where the files are on this machine. Like a push it only says where to
-/// look.
+/// Hears of changes as they happen, on this machine or from a queue. Like a push it only says where to look.
 #[async_trait]
 pub trait Watch: Send {
-    /// Waits for something. `None` when the watch has ended.
+    /// Waits for something, or for a while: then no folders are named. What it said before was noted when it is
+    /// asked again. `None` when the watch has ended.
     async fn next(&mut self) -> Option<Heard>;
+
+    /// Whether it hears at present, so that nobody needs to look without being told.
+    fn hears(&self) -> bool {
+        true
+    }
 }

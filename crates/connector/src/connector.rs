@@ -134,6 +134,12 @@ pub trait Connector: Send + Sync {
         }
     }
 
+    /// Whether the connector's own requests to this URL may be signed. By default: where [`Self::may_call`] lets
+    /// callers of the API go, too.
+    fn may_sign(&self, account: &Account, url: &Url) -> bool {
+        self.may_call(account, url)
+    }
+
     /// The account's files; `None` for services without files.
     fn storage(&self) -> Option<Arc<dyn Storage>> {
         None
@@ -145,11 +151,12 @@ pub trait Connector: Send + Sync {
         None
     }
 
-    /// Hears of changes as they happen; `None` for services that are not on this machine.
+    /// Hears of changes as they happen, for services without a feed of changes; `None` where nothing tells of them.
+    /// `cx` is for whoever listens at a service, who sets a deadline for each call.
     ///
     /// # Errors
     /// `Unavailable` when the machine cannot watch (any more): changes are then found by looking.
-    fn watch(&self, _account: &Account) -> Result<Option<Box<dyn Watch>>> {
+    fn watch(&self, _cx: &Cx) -> Result<Option<Box<dyn Watch>>> {
         Ok(None)
     }
 

@@ -216,7 +216,9 @@ pub trait Storage: Send + Sync {
         }))
     }
 
-    /// Everything below a folder, folders before their contents.
+    /// Everything below a folder, folders before their contents. A service without a feed of changes gives it depth
+    /// first (what is in a folder, however deep, before what comes after the folder), with paths, and with pages that
+    /// go on after a key, so that a look at everything takes no more than this.
     async fn list_tree(
         &self,
         _cx: &Cx,
@@ -224,6 +226,19 @@ pub trait Storage: Send + Sync {
         _page: &PageRequest,
     ) -> Result<Page<TreeEntry>> {
         Err(Error::declined(Op::FolderListRecursively))
+    }
+
+    /// As [`Storage::list_tree`], for whoever knows what was there before: files that lay ahead of this page then, some
+    /// hundreds apart. A service that lists by key can list the stretches between them at once, and give a page that
+    /// is so many times as long.
+    async fn list_tree_ahead(
+        &self,
+        cx: &Cx,
+        folder: &NativeId,
+        page: &PageRequest,
+        _ahead: &[NativeId],
+    ) -> Result<Page<TreeEntry>> {
+        self.list_tree(cx, folder, page).await
     }
 
     /// Files and folders that match, best first.

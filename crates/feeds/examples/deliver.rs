@@ -149,7 +149,7 @@ fn event(number: usize, now: i64) -> Event {
         happened: Some(now),
         detected: now,
         actor: None,
-        entry: serde_json::Value::Null,
+        entry: tramontane_activity::Metadata::default(),
         recovered: false,
         above: Vec::new(),
     }

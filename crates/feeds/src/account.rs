@@ -30,8 +30,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(1_800);
 const STEP: Duration = Duration::from_secs(90);
 /// A sweep of everything takes at most this share of the time: one part in so many.
 const SHARE: u32 = 20;
+/// The most folders that wait to be looked at; beyond, everything is.
+const MAX_HEARD: usize = 10_000;
 /// The least time between two sweeps of everything.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Where a sweep takes no longer than this, what a look at some folders finds gone is told when a sweep has not found
+/// it elsewhere.
+const QUICK: Duration = Duration::from_secs(30);
+/// And where sweeps that follow such looks take at most this share of the time: one part in so many and one.
+const QUICK_SHARE: u32 = 3;
 /// The most time between two sweeps of everything.
 const SWEEP_WITHIN: Duration = Duration::from_secs(3_600);
 
@@ -71,6 +78,10 @@ struct One {
     source: Source,
     kept: Kept,
     swept: Option<(Instant, Duration)>,
+    /// Since when everything is being looked at.
+    since: Option<Instant>,
+    /// What was heard of while something else was being looked at.
+    heard: Option<Heard>,
 }
 
 /// An account at work.
@@ -102,6 +113,11 @@ impl Followed {
     /// Forgets what is in memory: it may not be what was committed.
     pub(crate) fn forget(&mut self) {
         self.collections = None;
+        self.look = true;
+    }
+
+    /// The service failed: what is in memory is what was committed, but there may be other collections by now.
+    pub(crate) fn look_again(&mut self) {
         self.look = true;
     }
 
@@ -252,7 +268,7 @@ impl Followed {
                         new.push(id.clone());
                     }
                     let kept = Kept::new(self.lending.db.clone(), self.id.number(), row, &source)?;
-                    One { source, kept, swept: None }
+                    One { source, kept, swept: None, since: None, heard: None }
                 }
             };
             now.insert(id, one);
@@ -323,19 +339,22 @@ impl Followed {
             return Ok(());
         };
         one.begin(heard);
-        let begun = Instant::now();
-        let deep = matches!(one.kept.machine.phase(), Phase::Sweeping { deep: true, .. });
         for _ in 0..MAX_STEPS {
+            if one.kept.machine.is_sweeping() {
+                one.since.get_or_insert_with(Instant::now);
+            }
             let ask = one.kept.machine.ask();
             if ask == Ask::Rest {
-                if deep {
-                    one.swept = Some((Instant::now(), begun.elapsed()));
+                if let Some(since) = one.since.take() {
+                    one.swept = Some((Instant::now(), since.elapsed()));
                 }
+                polled.more |= one.heard.is_some();
                 return Ok(());
             }
+            let bare = one.kept.machine.is_first() && one.kept.machine.rules().sweeps;
             let items = one.kept.items(&ask, &one.source).await?;
             polled.requests += 1;
-            let answer = one.source.answer(&cx.within(STEP), &ask, &items, synced).await?;
+            let answer = one.source.answer(&cx.within(STEP), &ask, &items, synced, bare).await?;
             self.look |= answer.collections;
             let more = match &answer.told {
                 Told::Changes { more, .. } => *more,
@@ -377,7 +396,9 @@ impl Followed {
 /// How much a service told.
 fn seen(told: &Told) -> u32 {
     let count = match told {
-        Told::Listing { entries, .. } | Told::Folder(entries) => entries.len(),
+        Told::Listing { entries, .. }
+        | Told::Folder { entries, .. }
+        | Told::Tree { entries, .. } => entries.len(),
         Told::Changes { observations, .. } => observations.len(),
         Told::Latest(_) | Told::Expired | Told::NoFolder | Told::There(_) => 0,
     };
@@ -387,14 +408,25 @@ fn seen(told: &Told) -> u32 {
 impl One {
     /// Decides what a poll of a service without a cursor looks at.
     fn begin(&mut self, heard: Option<&Heard>) {
+        self.heard = match (self.heard.take(), heard.cloned()) {
+            (Some(Heard::Folders(mut known)), Some(Heard::Folders(more)))
+                if known.len() + more.len() <= MAX_HEARD =>
+            {
+                known.extend(more);
+                Some(Heard::Folders(known))
+            }
+            (None, one) | (one, None) => one,
+            (Some(_), Some(_)) => Some(Heard::Everything),
+        };
         if *self.kept.machine.phase() != Phase::Resting {
             return;
         }
+        let heard = self.heard.take();
         let due = self.swept.is_none_or(|(ended, took)| {
             ended.elapsed() >= (took * SHARE).clamp(SWEEP_EVERY, SWEEP_WITHIN)
         });
         let (mut visit, everything) = match heard {
-            Some(Heard::Folders(folders)) => (folders.clone(), false),
+            Some(Heard::Folders(folders)) => (folders, false),
             Some(Heard::Everything) => (Vec::new(), true),
             None => (Vec::new(), false),
         };
@@ -407,6 +439,11 @@ impl One {
             visit.extend(self.kept.machine.lively());
         }
         visit.push(self.kept.machine.rules().root.clone());
-        self.kept.machine.visit(visit);
+        // Where changes are heard as they happen, both ends of a move are heard of.
+        let hears = self.kept.machine.rules().settle == 0;
+        let quick = self
+            .swept
+            .is_some_and(|(ended, took)| took <= QUICK && ended.elapsed() >= took * QUICK_SHARE);
+        self.kept.machine.visit(visit, quick && !hears);
     }
 }

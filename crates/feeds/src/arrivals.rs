@@ -1,6 +1,6 @@
 //! Events of collections themselves: a shared drive or a library that an account got to see, or sees no longer.
 
-use tramontane_activity::{Action, Category, Event, Object};
+use tramontane_activity::{Action, Category, Event, Metadata, Object};
 use tramontane_connector::Entry;
 
 use crate::entries;
@@ -16,7 +16,7 @@ fn event(action: Action, object: Object, now: i64) -> Event {
         happened: None,
         detected: now,
         actor: None,
-        entry: serde_json::Value::Null,
+        entry: Metadata::default(),
         recovered: false,
     }
 }

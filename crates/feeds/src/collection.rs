@@ -2,7 +2,7 @@
 
 use tramontane_activity::Event;
 use tramontane_activity::feed::remembered::order;
-use tramontane_activity::feed::{Ask, Item, Known as _, Machine, Plan, Remembered, Told};
+use tramontane_activity::feed::{Ask, Item, ItemKind, Known as _, Machine, Plan, Remembered, Told};
 use tramontane_activity::snapshot::{self, BlockId, Manifest, Merge, Overlay};
 use tramontane_store::log::CollectionWrite;
 use tramontane_store::{Db, feeds};
@@ -12,8 +12,16 @@ use crate::source::Source;
 
 /// Memory for decoded blocks of one collection, in bytes.
 const CACHE: usize = 8 << 20;
+/// What one answer that needs very many blocks at once may take: the deletion of a folder with a million files.
+const MAX_CACHE: usize = 1 << 30;
+/// After so many rounds of loading blocks there is more room for them.
+const ROUNDS: usize = 100;
 /// After so many rounds of loading blocks something is wrong.
 const MAX_ROUNDS: usize = 10_000;
+/// So many files lie between those that a listing of everything is told of: a little less than a page.
+const APART: usize = 900;
+/// So many pages ahead.
+const STRETCHES: usize = 8;
 /// The most changes over the blocks that lie in rows of their own.
 const MAX_CHANGES: i64 = 64;
 
@@ -55,9 +63,13 @@ impl Kept {
         source: &Source,
     ) -> Result<Self> {
         let machine = match &row {
-            Some(row) => serde_json::from_slice::<Machine>(&row.progress)
-                .map_err(|_| snapshot::Error::Damaged("the progress of a collection"))?
-                .resumed(),
+            Some(row) => {
+                let mut machine = serde_json::from_slice::<Machine>(&row.progress)
+                    .map_err(|_| snapshot::Error::Damaged("the progress of a collection"))?
+                    .resumed();
+                machine.lists(source.rules());
+                machine
+            }
             None => Machine::new(source.rules().clone()),
         };
         let name = row.as_ref().and_then(|row| row.name.clone());
@@ -113,8 +125,11 @@ impl Kept {
         source: &Source,
     ) -> Result<Vec<(String, Option<Item>)>> {
         let keys = match ask {
-            Ask::Folder(key) if *key != self.machine.rules().root => vec![key.clone()],
+            Ask::Folder { folder, .. } if *folder != self.machine.rules().root => {
+                vec![folder.clone()]
+            }
             Ask::Verify(keys) => keys.clone(),
+            Ask::Tree(_) => return self.ahead(source).await,
             _ => return Ok(Vec::new()),
         };
         let mut items = Vec::with_capacity(keys.len());
@@ -123,6 +138,29 @@ impl Kept {
             items.push((key, item));
         }
         Ok(items)
+    }
+
+    /// Files that lay ahead of a listing of everything the last time, so far apart that a page goes from one to the
+    /// next.
+    async fn ahead(&mut self, source: &Source) -> Result<Vec<(String, Option<Item>)>> {
+        if self.machine.is_first() || self.machine.items() <= APART as u64 {
+            return Ok(Vec::new());
+        }
+        // Anything that lies behind the last key does: the order of keys here need not be the service's.
+        let mut from = self.machine.last_shown().map(|key| format!("{key}/").into_bytes());
+        let (mut files, mut read) = (Vec::new(), 0);
+        while read < APART * STRETCHES {
+            let stretch = self.with(source, |known| known.all(from.as_deref(), APART)).await?;
+            read += stretch.items.len();
+            files.extend(stretch.items.into_iter().filter(|(_, item)| item.kind == ItemKind::File));
+            from = stretch.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        files.sort_by(|one, other| one.1.id.cmp(&other.1.id));
+        let marks = files.into_iter().skip(APART - 1).step_by(APART);
+        Ok(marks.map(|(key, item)| (key, Some(item))).collect())
     }
 
     /// Does something with what is known, loading blocks as they are asked for.
@@ -135,10 +173,21 @@ impl Kept {
         mut work: impl FnMut(&mut Remembered) -> std::result::Result<T, snapshot::Error>,
     ) -> Result<T> {
         self.load(source).await?;
-        for _ in 0..MAX_ROUNDS {
+        let mut cache = CACHE;
+        for round in 1..MAX_ROUNDS {
             let Some(known) = &mut self.known else { break };
+            if round % ROUNDS == 0 {
+                // The answer needs more blocks at once than there is room for.
+                cache = (cache * 4).min(MAX_CACHE);
+                known.state().bound_cache(cache);
+            }
             match work(known) {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    if cache > CACHE {
+                        known.state().bound_cache(CACHE);
+                    }
+                    return Ok(done);
+                }
                 Err(snapshot::Error::Missing(blocks)) => {
                     for block in blocks {
                         let stored = self.block(block, source).await?;

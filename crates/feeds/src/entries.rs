@@ -1,8 +1,9 @@
 //! From a connector's words to the core's: entries, changes and people as observations.
 
-use serde_json::Value;
-use tramontane_activity::Actor;
+use std::sync::Arc;
+
 use tramontane_activity::feed::{Hint, ItemKind, Observation, Rules, Seen, There};
+use tramontane_activity::{Actor, Metadata};
 use tramontane_connector::changes::{self, Change};
 use tramontane_connector::{Entry, EntryKind, Person};
 use xxhash_rust::xxh3::Xxh3;
@@ -31,9 +32,9 @@ pub fn observed(change: &Change, rules: &Rules, synced: i64) -> Observation {
             } else {
                 entry.parent.as_ref().map(|parent| parent.id.as_str().to_owned())
             };
-            let mut there = there(entry, parent, synced);
+            let mut there = there(entry, parent, synced, false);
             there.sharing = *sharing;
-            (key, Seen::There(Box::new(there)))
+            (key, Seen::There(Arc::new(there)))
         }
         changes::Seen::Gone { key, trashed } => {
             let within = trashed.as_ref().and_then(|entry| entry.parent.as_ref());
@@ -45,20 +46,20 @@ pub fn observed(change: &Change, rules: &Rules, synced: i64) -> Observation {
     Observation { key, seen, at, by, hint }
 }
 
-/// An entry of a folder's listing.
+/// An entry of a folder's listing. A `bare` one goes without its metadata, where no events are made of it.
 #[must_use]
-pub fn listed(entry: &Entry, folder: &str, rules: &Rules, synced: i64) -> Observation {
+pub fn listed(entry: &Entry, folder: &str, rules: &Rules, synced: i64, bare: bool) -> Observation {
     let key = if rules.path_ids {
         format!("{folder}/{}", entry.name)
     } else {
         entry.id.as_str().to_owned()
     };
-    let there = there(entry, Some(folder.to_owned()), synced);
+    let there = there(entry, Some(folder.to_owned()), synced, bare);
     let at = entry.modified.map(|at| at.micros()).filter(|_| entry.kind == EntryKind::File);
-    Observation { key, seen: Seen::There(Box::new(there)), at, by: None, hint: None }
+    Observation { key, seen: Seen::There(Arc::new(there)), at, by: None, hint: None }
 }
 
-fn there(entry: &Entry, parent: Option<String>, synced: i64) -> There {
+fn there(entry: &Entry, parent: Option<String>, synced: i64, bare: bool) -> There {
     There {
         kind: match entry.kind {
             EntryKind::File => ItemKind::File,
@@ -73,14 +74,14 @@ fn there(entry: &Entry, parent: Option<String>, synced: i64) -> There {
         size: entry.size.filter(|_| entry.kind == EntryKind::File),
         sharing: None,
         old: entry.created.is_some_and(|made| made.micros() < synced + SKEW),
-        entry: kept(entry),
+        entry: if bare { Metadata::default() } else { kept(entry) },
     }
 }
 
 /// What of an entry goes into the log.
-pub(crate) fn kept(entry: &Entry) -> Value {
+pub(crate) fn kept(entry: &Entry) -> Metadata {
     let plain = Entry { raw: None, ..entry.clone() };
-    serde_json::to_value(plain).unwrap_or(Value::Null)
+    Metadata::of(&plain)
 }
 
 /// Changes with the content and stays the same through moves: of what the service tells, the surest.

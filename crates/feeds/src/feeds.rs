@@ -13,7 +13,7 @@ use tramontane_activity::schedule::{
     Budget, BudgetId, Class, Health, Outcome, Poll, Push, Schedule, Spec,
 };
 use tramontane_connector::changes::Heard;
-use tramontane_connector::{Connector, Kind, Lent, Registry, Retry};
+use tramontane_connector::{Connector, Cx, Kind, Lent, Registry, Retry};
 use tramontane_model::{AccountId, Clock};
 use tramontane_store::feeds::{self, Feed, FeedState};
 use tramontane_store::{Db, log};
@@ -41,7 +41,7 @@ const OVERLAP: i64 = 10_000_000;
 const MAX_HEARD: usize = 10_000;
 /// How many feeds are read from the database at a time.
 const PAGE: i64 = 1_000;
-/// The most accounts on this machine that are listened to.
+/// The most accounts that are listened to: folders of this machine, and queues.
 const MAX_WATCHES: usize = 1_024;
 /// The most nudges that are kept for accounts that are still being taken up.
 const MAX_EARLY: usize = 10_000;
@@ -464,14 +464,16 @@ impl Feeds {
         Ok(())
     }
 
-    /// Begins to hear of changes in an account that is on this machine.
+    /// Begins to hear of changes in an account, where something tells of them.
     fn watch(&self, opened: &Opened) {
         let Some(connector) = self.connector(&opened.account.service) else { return };
         let id = opened.account.id;
         if self.state().watches.len() >= MAX_WATCHES {
             return;
         }
-        let mut watch = match connector.watch(&opened.account) {
+        let lent = Arc::clone(&self.0.lending.lent);
+        let cx = Cx::interactive(Arc::clone(&opened.account), lent, Duration::ZERO);
+        let mut watch = match connector.watch(&cx) {
             Ok(Some(watch)) => watch,
             Ok(None) => return,
             Err(error) => {
@@ -481,7 +483,16 @@ impl Feeds {
         };
         let feeds = self.clone();
         let task = tokio::spawn(async move {
+            let mut hears = true;
             while let Some(heard) = watch.next().await {
+                if watch.hears() != hears {
+                    hears = watch.hears();
+                    let push = if hears { Push::Healthy } else { Push::Off };
+                    feeds.state().schedule.set_push(key(id.number()), feeds.now(), push);
+                }
+                if heard == Heard::Folders(Vec::new()) {
+                    continue;
+                }
                 feeds.state().hear(id.number(), heard);
                 feeds.nudge(id, Nudger::Watch);
             }
@@ -523,8 +534,11 @@ impl Feeds {
             followed.repair();
         }
         let outcome = followed.poll(heard, schedule).await;
-        if outcome.is_err() {
-            followed.forget();
+        match &outcome {
+            Ok(_) => {}
+            // A sweep goes on where it was.
+            Err(Error::Service(_)) => followed.look_again(),
+            Err(_) => followed.forget(),
         }
         drop(followed);
         let unsettled = outcome.as_ref().is_ok_and(|polled| polled.unsettled);

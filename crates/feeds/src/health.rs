@@ -52,7 +52,7 @@ pub struct CollectionHealth {
     pub id: String,
     /// The service's id of the folder that it lies below.
     pub root: String,
-    /// Where it stands: `fresh`, `listing`, `following`, `sweeping`, `verifying`, `closing`, `resting`.
+    /// Where it stands: `fresh`, `listing`, `following`, `sweeping`, `streaming`, `closing`, `resting`.
     pub phase: &'static str,
     /// Whether everything in it was listed once: events come from then on.
     pub listed: bool,
@@ -153,7 +153,7 @@ fn phase(phase: &Phase) -> &'static str {
         Phase::Listing { .. } => "listing",
         Phase::Following { .. } => "following",
         Phase::Sweeping { .. } => "sweeping",
-        Phase::Verifying { .. } => "verifying",
+        Phase::Streaming { .. } => "streaming",
         Phase::Closing { .. } => "closing",
         Phase::Resting => "resting",
     }

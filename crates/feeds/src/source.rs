@@ -8,12 +8,14 @@ use tramontane_connector::changes::{Changes, Collection, KeyedBy};
 use tramontane_connector::{
     Connector, Cx, Entry, EntryKind, EntryRef, Error, Kind, Result, Storage,
 };
-use tramontane_model::{NativeId, PageRequest};
+use tramontane_model::{NativeId, Op, PageRequest};
 
 use crate::entries;
 
-/// The most entries of one folder.
+/// The most entries of one folder, where it must be told whole.
 const MAX_FOLDER: usize = 200_000;
+/// The most entries of one page.
+const PAGE: usize = 2_000;
 /// How long a file of a service without change cursor is left alone after it changed, in microseconds: it may
 /// be still being written.
 const SETTLE: i64 = 2_000_000;
@@ -52,12 +54,14 @@ impl Source {
                     names_by_path: facts.keyed_by == KeyedBy::Path,
                     silent_below: facts.silent_below,
                     splits_moves: facts.splits_moves,
+                    trees: false,
                     root: root_id.clone(),
                     root_id,
                 }
             }
             None => {
-                let stable_ids = storage.abilities(&cx.account).semantics.stable_ids;
+                let abilities = storage.abilities(&cx.account);
+                let stable_ids = abilities.semantics.stable_ids;
                 let settle = if connector.hears_at_once() { 0 } else { SETTLE };
                 Rules {
                     sweeps: true,
@@ -66,6 +70,7 @@ impl Source {
                     names_by_path: false,
                     silent_below: false,
                     splits_moves: false,
+                    trees: !stable_ids && abilities.native.has(Op::FolderListRecursively),
                     root: if stable_ids { root_id.clone() } else { PATH_ROOT.to_owned() },
                     root_id,
                 }
@@ -94,7 +99,8 @@ impl Source {
         self.storage.get(cx, &EntryRef::folder(self.collection.root.clone())).await
     }
 
-    /// The service's answer. `items` holds what is known of the keys that are asked about.
+    /// The service's answer. `items` holds what is known of the keys that are asked about; with `bare`, what is there
+    /// comes without its metadata.
     ///
     /// # Errors
     /// The service's. An expired cursor is no error but an answer.
@@ -104,6 +110,7 @@ impl Source {
         ask: &Ask,
         items: &[(String, Option<Item>)],
         synced: i64,
+        bare: bool,
     ) -> Result<Answer> {
         let told = match ask {
             Ask::Latest => Told::Latest(self.changes()?.latest(cx, &self.collection).await?),
@@ -129,7 +136,17 @@ impl Source {
                     }
                 }
             }
-            Ask::Folder(key) => self.folder(cx, key, items, synced).await?,
+            Ask::Folder { folder, at } => {
+                let view = View { key: folder, at: at.as_deref(), synced, bare };
+                self.folder(cx, &view, items).await?
+            }
+            Ask::Tree(at) => {
+                let ahead = items.iter().filter_map(|(_, item)| item.as_ref());
+                let ahead: Vec<NativeId> =
+                    ahead.map(|item| NativeId::new(item.id.as_str())).collect();
+                let view = View { key: &self.rules.root, at: at.as_deref(), synced, bare };
+                self.tree(cx, &view, &ahead).await?
+            }
             Ask::Verify(keys) => Told::There(self.verify(cx, keys, items).await?),
             Ask::Rest => Told::There(BTreeSet::new()),
         };
@@ -149,28 +166,27 @@ impl Source {
     async fn folder(
         &self,
         cx: &Cx,
-        key: &str,
+        view: &View<'_>,
         items: &[(String, Option<Item>)],
-        synced: i64,
     ) -> Result<Told> {
-        let id = if key == self.rules.root {
+        let id = if view.key == self.rules.root {
             self.collection.root.clone()
         } else {
-            match items.iter().find(|(of, _)| of == key).and_then(|(_, item)| item.as_ref()) {
+            match items.iter().find(|(of, _)| of == view.key).and_then(|(_, item)| item.as_ref()) {
                 Some(item) => NativeId::new(item.id.as_str()),
-                None => return self.new_folder(cx, key, synced).await,
+                None => return self.new_folder(cx, view).await,
             }
         };
-        self.list(cx, &id, key, synced).await
+        self.list(cx, &id, view).await
     }
 
     /// A folder of a sweep that is not known yet: found from the root down by its name.
-    async fn new_folder(&self, cx: &Cx, key: &str, synced: i64) -> Result<Told> {
+    async fn new_folder(&self, cx: &Cx, view: &View<'_>) -> Result<Told> {
         if !self.rules.path_ids {
-            return self.list(cx, &NativeId::new(key), key, synced).await;
+            return self.list(cx, &NativeId::new(view.key), view).await;
         }
         let mut at = self.collection.root.clone();
-        for name in key.split('/').filter(|name| !name.is_empty()) {
+        for name in view.key.split('/').filter(|name| !name.is_empty()) {
             let place = tramontane_connector::Place::new(at.clone(), name);
             let child = match self.storage.child(cx, &place).await {
                 Ok(child) => child,
@@ -186,19 +202,44 @@ impl Source {
                 _ => return Ok(Told::NoFolder),
             }
         }
-        self.list(cx, &at, key, synced).await
+        self.list(cx, &at, view).await
     }
 
-    async fn list(&self, cx: &Cx, id: &NativeId, key: &str, synced: i64) -> Result<Told> {
-        Ok(match self.entries(cx, id).await? {
-            None => Told::NoFolder,
-            Some(entries) => {
-                let seen = entries.iter();
-                Told::Folder(
-                    seen.map(|entry| entries::listed(entry, key, &self.rules, synced)).collect(),
-                )
-            }
-        })
+    /// A page of a folder where folders are swept, else all that is in it.
+    async fn list(&self, cx: &Cx, id: &NativeId, view: &View<'_>) -> Result<Told> {
+        let seen = |entries: &[Entry]| {
+            let seen = entries.iter();
+            seen.map(|entry| entries::listed(entry, view.key, &self.rules, view.synced, view.bare))
+                .collect()
+        };
+        if !self.rules.sweeps {
+            return Ok(match self.entries(cx, id).await? {
+                None => Told::NoFolder,
+                Some(entries) => Told::Folder { entries: seen(&entries), next: None },
+            });
+        }
+        let limit = self.storage.abilities(&cx.account).limits.max_page.clamp(1, PAGE);
+        let request = PageRequest { cursor: view.at.map(str::to_owned), limit };
+        match self.storage.list(&fresh(cx), id, &request).await {
+            Ok(page) => Ok(Told::Folder { entries: seen(&page.items), next: page.next }),
+            Err(error) if error.is_not_found() => Ok(Told::NoFolder),
+            Err(error) if error.kind == Kind::CursorExpired => Ok(Told::Expired),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A page of everything. Its entries come depth first and say their paths.
+    async fn tree(&self, cx: &Cx, view: &View<'_>, ahead: &[NativeId]) -> Result<Told> {
+        let limit = self.storage.abilities(&cx.account).limits.max_page.clamp(1, PAGE);
+        let request = PageRequest { cursor: view.at.map(str::to_owned), limit };
+        let root = &self.collection.root;
+        let page = self.storage.list_tree_ahead(&fresh(cx), root, &request, ahead).await;
+        let Some(page) = expired(page)? else { return Ok(Told::Expired) };
+        let entries = page.items.iter().filter_map(|one| {
+            let (folder, _) = one.entry.path.as_deref()?.rsplit_once('/')?;
+            Some(entries::listed(&one.entry, folder, &self.rules, view.synced, view.bare))
+        });
+        Ok(Told::Tree { entries: entries.collect(), next: page.next })
     }
 
     /// Everything in a folder; `None` when there is no such folder.
@@ -249,6 +290,14 @@ impl Source {
         }
         Ok(there)
     }
+}
+
+/// Which folder is listed, from where on, and how its entries are shown.
+struct View<'a> {
+    key: &'a str,
+    at: Option<&'a str>,
+    synced: i64,
+    bare: bool,
 }
 
 /// A service's answer.

@@ -2,10 +2,12 @@
 //! Drive and Microsoft's drives do: coalesced, a deleted or moved folder alone, doubles, disorder, lost cursors.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
+use tramontane_activity::Metadata;
 use tramontane_activity::feed::{ItemKind, Observation, Rules, Seen, There, Told};
 
 use crate::run::{Quirks, Service};
@@ -27,7 +29,7 @@ pub struct ById {
 impl ById {
     fn observation(&self, id: &str, after: u64) -> Observation {
         let seen = match self.truth.node(id) {
-            Some(node) if self.truth.visible(id) => Seen::There(Box::new(There {
+            Some(node) if self.truth.visible(id) => Seen::There(Arc::new(There {
                 kind: if node.folder { ItemKind::Folder } else { ItemKind::File },
                 id: id.to_owned(),
                 parent: Some(node.parent.clone()),
@@ -38,7 +40,7 @@ impl ById {
                 size: (!node.folder).then_some(node.version),
                 sharing: None,
                 old: self.made.get(id).is_some_and(|made| *made <= after),
-                entry: serde_json::Value::Null,
+                entry: Metadata::default(),
             })),
             Some(node) => {
                 let within = (node.parent != ROOT).then(|| node.parent.clone());
@@ -58,6 +60,7 @@ impl Service for ById {
             path_ids: false,
             names_by_path: false,
             silent_below: true,
+            trees: false,
             splits_moves: false,
             root: ROOT.to_owned(),
             root_id: ROOT.to_owned(),
@@ -142,12 +145,13 @@ impl Service for ById {
         Told::Changes { observations, next, more }
     }
 
-    fn folder(&mut self, key: &str, _random: &mut StdRng, _now: i64) -> Told {
+    fn folder(&mut self, key: &str, _at: Option<&str>, _random: &mut StdRng, _now: i64) -> Told {
         if key != ROOT && !self.truth.visible(key) {
             return Told::NoFolder;
         }
         let ids: Vec<String> = self.truth.children(key).into_iter().cloned().collect();
-        Told::Folder(ids.iter().map(|id| self.observation(id, self.count)).collect())
+        let entries = ids.iter().map(|id| self.observation(id, self.count)).collect();
+        Told::Folder { entries, next: None }
     }
 
     fn exists(&self, key: &str) -> bool {

@@ -2,9 +2,11 @@
 //! order, perhaps on different pages; a folder takes what is in it along, each told by itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rand::RngExt as _;
 use rand::rngs::StdRng;
+use tramontane_activity::Metadata;
 use tramontane_activity::feed::{ItemKind, Observation, Rules, Seen, There, Told};
 
 use crate::run::{Quirks, Service};
@@ -50,11 +52,11 @@ impl ByPath {
             size: (!node.folder).then_some(node.version),
             sharing: None,
             old: false,
-            entry: serde_json::Value::Null,
+            entry: Metadata::default(),
         };
         Observation {
             key: path,
-            seen: Seen::There(Box::new(there)),
+            seen: Seen::There(Arc::new(there)),
             at: None,
             by: None,
             hint: None,
@@ -83,6 +85,7 @@ impl Service for ByPath {
             path_ids: false,
             names_by_path: true,
             silent_below: false,
+            trees: false,
             splits_moves: true,
             root: ROOT.to_owned(),
             root_id: ROOT.to_owned(),
@@ -159,7 +162,7 @@ impl Service for ByPath {
         Told::Changes { observations, next, more }
     }
 
-    fn folder(&mut self, key: &str, _random: &mut StdRng, _now: i64) -> Told {
+    fn folder(&mut self, key: &str, _at: Option<&str>, _random: &mut StdRng, _now: i64) -> Told {
         if key != ROOT && !self.truth.visible(key) {
             return Told::NoFolder;
         }
@@ -168,11 +171,12 @@ impl Service for ByPath {
             let mut one = self.there(id);
             one.key.clone_from(id);
             if let Seen::There(there) = &mut one.seen {
+                let there = Arc::make_mut(there);
                 there.parent = Some(key.to_owned());
             }
             one
         });
-        Told::Folder(inside.collect())
+        Told::Folder { entries: inside.collect(), next: None }
     }
 
     fn exists(&self, key: &str) -> bool {

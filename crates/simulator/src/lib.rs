@@ -15,6 +15,7 @@ pub mod by_id;
 pub mod by_path;
 pub mod mirror;
 pub mod run;
+pub mod scenes;
 pub mod storage;
 pub mod swept;
 pub mod truth;

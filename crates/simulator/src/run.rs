@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use tramontane_activity::feed::{Ask, Known as _, Machine, Observation, Plan, Rules, Seen, Told};
+use tramontane_activity::feed::{
+    Ask, Known as _, Machine, Observation, Plan, Room, Rules, Seen, Told,
+};
 
 use crate::by_id::ById;
 use crate::by_path::ByPath;
@@ -29,12 +32,12 @@ pub trait Service {
     fn mutate(&mut self, random: &mut StdRng, now: i64);
     /// Answers [`Ask::Latest`].
     fn latest(&mut self) -> Told;
-    /// Answers [`Ask::Listing`].
+    /// Answers [`Ask::Listing`] and [`Ask::Tree`].
     fn listing(&mut self, at: Option<&str>, random: &mut StdRng) -> Told;
     /// Answers [`Ask::Changes`].
     fn changes(&mut self, cursor: &str, random: &mut StdRng, quirks: &Quirks) -> Told;
     /// Answers [`Ask::Folder`].
-    fn folder(&mut self, key: &str, random: &mut StdRng, now: i64) -> Told;
+    fn folder(&mut self, key: &str, at: Option<&str>, random: &mut StdRng, now: i64) -> Told;
     /// Whether something is there.
     fn exists(&self, key: &str) -> bool;
     /// It works well again.
@@ -120,6 +123,7 @@ struct Run<'a> {
     service: &'a mut dyn Service,
     storage: Storage,
     machine: Machine,
+    room: Room,
     epoch: u64,
     now: i64,
     zombies: Vec<(u64, Plan)>,
@@ -137,12 +141,19 @@ pub fn run(seed: u64) -> Figures {
     let mut service: Box<dyn Service> = match seed % 3 {
         0 => Box::new(ById::default()),
         1 => Box::new(ByPath::default()),
-        _ => Box::new(Swept::default()),
+        _ => {
+            let page = [1, 3, 1_000].choose(&mut random).copied().unwrap_or(1);
+            Box::new(Swept::new(page, random.random_bool(0.5)))
+        }
     };
-    let machine = Machine::new(service.rules());
+    let mut machine = Machine::new(service.rules());
+    let room = random.random_bool(0.5).then_some(Room { new: 3, gone: 3, told: 2 });
+    let room = room.unwrap_or_default();
+    machine.set_room(room);
     let mut run = Run {
         storage: Storage::new(&machine),
         machine,
+        room,
         epoch: 1,
         now: 1_700_000_000_000_000,
         zombies: Vec::new(),
@@ -197,9 +208,22 @@ impl Run<'_> {
     /// Works until the machine rests or the service has no more to tell.
     fn poll(&mut self) {
         match self.random.random_range(0..3) {
-            0 if !self.machine.lively().is_empty() && self.quirks_left() => {
-                let lively = self.machine.lively();
-                self.machine.visit(lively);
+            0 if self.service.rules().sweeps && self.quirks_left() => {
+                // Where something happened lately, and where something was heard of: perhaps in folders that nobody
+                // knows yet, or that have gone.
+                let mut lively = self.machine.lively();
+                let truth = self.service.truth();
+                let folders = truth
+                    .seen()
+                    .into_iter()
+                    .filter(|id| truth.node(id).is_some_and(|node| node.folder));
+                let folders: Vec<String> = folders.map(|id| self.service.key(id)).collect();
+                lively.extend(folders.choose(&mut self.random).cloned());
+                if self.random.random_bool(0.2) {
+                    lively.push("/nowhere/at/all".to_owned());
+                }
+                let thorough = self.random.random_bool(0.5);
+                self.machine.visit(lively, thorough);
             }
             _ => self.machine.sweep(),
         }
@@ -247,7 +271,10 @@ impl Run<'_> {
                 };
                 return Some((told, more));
             }
-            Ask::Folder(key) => self.service.folder(&key, random, self.now),
+            Ask::Tree(at) => self.service.listing(at.as_deref(), random),
+            Ask::Folder { folder, at } => {
+                self.service.folder(&folder, at.as_deref(), random, self.now)
+            }
             Ask::Verify(keys) => {
                 let there = keys.into_iter().filter(|key| self.service.exists(key));
                 Told::There(there.collect::<BTreeSet<_>>())
@@ -290,6 +317,7 @@ impl Run<'_> {
     fn restart(&mut self) -> bool {
         self.figures.crashes += 1;
         self.machine = self.storage.load();
+        self.machine.set_room(self.room);
         false
     }
 
@@ -375,7 +403,9 @@ fn shown(told: &Told) -> String {
         Told::Changes { observations, next, more } => {
             format!("[{}] then {next} {more}", list(observations))
         }
-        Told::Folder(entries) => format!("[{}]", list(entries)),
+        Told::Folder { entries, next } | Told::Tree { entries, next } => {
+            format!("[{}] then {next:?}", list(entries))
+        }
         other => format!("{other:?}"),
     }
 }

@@ -1,8 +1,11 @@
-//! A file server: nothing but listings, made while things change; paths are all the names there are; times are
-//! rounded to seconds; files may be half-written.
+//! A file server: nothing but listings, page by page and made while things change; paths are all the names there are;
+//! times are rounded to seconds; files may be half-written. Some list everything in one go, as object stores do.
+
+use std::sync::Arc;
 
 use rand::RngExt as _;
 use rand::rngs::StdRng;
+use tramontane_activity::Metadata;
 use tramontane_activity::feed::{ItemKind, Observation, Rules, Seen, There, Told};
 
 use crate::run::{Quirks, Service};
@@ -14,18 +17,64 @@ pub const SETTLE: i64 = 2_000_000;
 /// The service.
 #[derive(Debug)]
 pub struct Swept {
-    truth: Truth,
+    /// What is there.
+    pub truth: Truth,
+    /// How many entries a page holds.
+    pub page: usize,
+    /// It lists everything in one go.
+    pub trees: bool,
     /// A listing that fails to show what is there, as a mount that fell off does.
     pub blind: bool,
 }
 
-impl Default for Swept {
-    fn default() -> Self {
-        Self { truth: Truth::without_trash(), blind: false }
-    }
-}
-
 impl Swept {
+    /// A server with nothing on it.
+    #[must_use]
+    pub fn new(page: usize, trees: bool) -> Self {
+        Self { truth: Truth::without_trash(), page, trees, blind: false }
+    }
+
+    /// A page of everything, in the order of paths by bytes, where a folder's ends with a slash.
+    fn tree(&self, at: Option<&str>) -> Told {
+        let at = at.unwrap_or_default();
+        let mut keys: Vec<(String, &String)> = self
+            .truth
+            .seen()
+            .into_iter()
+            .map(|id| {
+                let folder = self.truth.node(id).is_some_and(|node| node.folder);
+                (format!("{}{}", self.truth.path(id), if folder { "/" } else { "" }), id)
+            })
+            .filter(|(key, _)| key.as_str() > at)
+            .collect();
+        keys.sort();
+        let next = keys.get(self.page).and(keys.get(self.page - 1)).map(|(key, _)| key.clone());
+        // The folders on the way that the page before did not go.
+        let (mut entries, mut before) = (Vec::new(), at.to_owned());
+        for (key, id) in keys.into_iter().take(self.page) {
+            let mut above = Vec::new();
+            let mut node = self.truth.node(id).expect("it is there");
+            while node.parent != ROOT {
+                let path = format!("{}/", self.truth.path(&node.parent));
+                if before.starts_with(&path) {
+                    break;
+                }
+                above.push(self.there(&node.parent));
+                node = self.truth.node(&node.parent).expect("it is there");
+            }
+            entries.extend(above.into_iter().rev());
+            entries.push(self.there(id));
+            before = key;
+        }
+        Told::Tree { entries, next }
+    }
+
+    /// The key of a folder.
+    #[must_use]
+    pub fn place(&self, id: &str) -> String {
+        self.folder_key(id)
+    }
+
     fn folder_key(&self, id: &str) -> String {
         if id == ROOT { ROOT.to_owned() } else { self.truth.path(id) }
     }
@@ -44,10 +93,10 @@ impl Swept {
             size: (!node.folder).then_some(self.fingerprint(id)),
             sharing: None,
             old: false,
-            entry: serde_json::Value::Null,
+            entry: Metadata::default(),
         };
         let at = Some(node.modified);
-        Observation { key: path, seen: Seen::There(Box::new(there)), at, by: None, hint: None }
+        Observation { key: path, seen: Seen::There(Arc::new(there)), at, by: None, hint: None }
     }
 }
 
@@ -60,6 +109,7 @@ impl Service for Swept {
             names_by_path: false,
             silent_below: false,
             splits_moves: false,
+            trees: self.trees,
             root: ROOT.to_owned(),
             root_id: ROOT.to_owned(),
         }
@@ -93,25 +143,33 @@ impl Service for Swept {
         unreachable!("it has no cursor")
     }
 
-    fn listing(&mut self, _at: Option<&str>, _random: &mut StdRng) -> Told {
-        unreachable!("it has no listing of everything")
+    fn listing(&mut self, at: Option<&str>, random: &mut StdRng) -> Told {
+        if self.blind && random.random_bool(0.7) {
+            return Told::Tree { entries: Vec::new(), next: None };
+        }
+        self.tree(at)
     }
 
     fn changes(&mut self, _cursor: &str, _random: &mut StdRng, _quirks: &Quirks) -> Told {
         unreachable!("it has no cursor")
     }
 
-    fn folder(&mut self, key: &str, random: &mut StdRng, _now: i64) -> Told {
+    fn folder(&mut self, key: &str, at: Option<&str>, random: &mut StdRng, _now: i64) -> Told {
         let id = if key == ROOT { Some(ROOT.to_owned()) } else { self.truth.at(key).cloned() };
         let Some(id) = id else { return Told::NoFolder };
         if id != ROOT && !self.truth.node(&id).is_some_and(|node| node.folder) {
             return Told::NoFolder;
         }
         if self.blind && random.random_bool(0.7) {
-            return Told::Folder(Vec::new());
+            return Told::Folder { entries: Vec::new(), next: None };
         }
         let inside: Vec<String> = self.truth.children(&id).into_iter().cloned().collect();
-        Told::Folder(inside.iter().map(|id| self.there(id)).collect())
+        let mut inside: Vec<Observation> = inside.iter().map(|id| self.there(id)).collect();
+        inside.retain(|one| at.is_none_or(|at| one.key.as_str() > at));
+        inside.sort_by(|one, other| one.key.cmp(&other.key));
+        let next = inside.get(self.page).and(inside.get(self.page - 1)).map(|one| one.key.clone());
+        inside.truncate(self.page);
+        Told::Folder { entries: inside, next }
     }
 
     fn exists(&self, key: &str) -> bool {

@@ -126,6 +126,23 @@ impl Truth {
         }
     }
 
+    /// Makes a file or folder that changed at this moment; gives its id.
+    pub fn make(&mut self, parent: &str, name: &str, folder: bool, modified: i64) -> String {
+        self.count += 1;
+        let id = format!("id{}", self.count);
+        let (parent, name, version) = (parent.to_owned(), name.to_owned(), self.count * 1_000);
+        let node = Node { parent, name, folder, version, modified, trashed: false };
+        self.nodes.insert(id.clone(), node);
+        id
+    }
+
+    /// Moves or renames.
+    pub fn relocate(&mut self, id: &str, parent: &str, name: &str) {
+        if let Some(node) = self.nodes.get_mut(id) {
+            (node.parent, node.name) = (parent.to_owned(), name.to_owned());
+        }
+    }
+
     /// Changes something at random; gives what, or `None` when the dice asked for what cannot be.
     pub fn mutate(&mut self, random: &mut StdRng, now: i64) -> Option<Done> {
         let seen: Vec<String> = self.seen().into_iter().cloned().collect();

@@ -2,7 +2,7 @@
 //! replays one.
 #![expect(clippy::expect_used, reason = "tests")]
 
-use tramontane_simulator::{Figures, run};
+use tramontane_simulator::{Figures, run, scenes};
 
 const PARTS: u64 = 8;
 
@@ -38,4 +38,12 @@ macro_rules! parts {
 mod readers_end_with_what_the_service_holds {
     use super::part;
     parts! { first 0 second 1 third 2 fourth 3 fifth 4 sixth 5 seventh 6 eighth 7 }
+}
+
+#[test]
+fn what_moves_while_it_is_looked_at_is_told_as_a_move() {
+    if let Some(seed) = number("TRAMONTANE_SEED") {
+        return scenes::moves_while_looked_at(seed);
+    }
+    (0..number("TRAMONTANE_SEEDS").unwrap_or(2_000)).for_each(scenes::moves_while_looked_at);
 }

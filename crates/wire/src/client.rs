@@ -209,7 +209,7 @@ impl Wire {
 
     fn may_sign(&self, cx: &Cx, url: &Url) -> bool {
         let connector = self.registry.get(&cx.account.service);
-        connector.is_some_and(|connector| connector.may_call(&cx.account, url))
+        connector.is_some_and(|connector| connector.may_sign(&cx.account, url))
     }
 
     /// One attempt with its redirects.

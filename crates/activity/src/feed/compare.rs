@@ -6,9 +6,9 @@
 //! out of it. Observations that show nothing new give no event, so doubles and replays vanish.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::event::{Action, Before, Category, Event, Object, PERMISSIONS};
 use crate::feed::item::{Item, ItemKind};
@@ -17,6 +17,7 @@ use crate::feed::matching;
 use crate::feed::observation::{Hint, Observation, Seen, There};
 use crate::feed::order::{Operation, ordered};
 use crate::feed::seen::{Batch, MAX_DEPTH, Touched};
+use crate::metadata::Metadata;
 use crate::snapshot::Error;
 
 /// How a collection's service behaves where services differ.
@@ -35,6 +36,9 @@ pub struct Rules {
     pub silent_below: bool,
     /// A rename or move may come as "gone" and "there" on different pages.
     pub splits_moves: bool,
+    /// Everything can be listed in one go, depth first (sweeps only).
+    #[serde(default)]
+    pub trees: bool,
     /// The key of the collection's root.
     pub root: String,
     /// The service's id of the root.
@@ -64,6 +68,8 @@ pub struct Moment {
     pub orphans: Orphans,
     /// The observations repair a lost cursor.
     pub recovered: bool,
+    /// Nobody wants to know what happened, only what there is now: no events.
+    pub quiet: bool,
 }
 
 /// What a comparison comes to.
@@ -192,6 +198,23 @@ pub(super) struct Pair {
     pub(super) new: String,
 }
 
+/// What of these observations is the same thing at another place, where keys are paths: old key → new key.
+///
+/// # Errors
+/// [`Error::Missing`]: load these blocks and ask again.
+pub(super) fn moves(
+    rules: &Rules,
+    known: &mut dyn Known,
+    observations: &[Observation],
+) -> Result<BTreeMap<String, String>, Error> {
+    let mut batch = Batch::new(rules.clone(), known);
+    batch.take(observations, true)?;
+    batch.leave_out_lost()?;
+    let moment =
+        Moment { now: 0, finish: true, orphans: Orphans::Take, recovered: false, quiet: true };
+    Ok(Comparison::of(batch, moment, &BTreeSet::new()).moved)
+}
+
 struct Comparison<'a> {
     batch: Batch<'a>,
     moment: Moment,
@@ -241,6 +264,9 @@ impl<'a> Comparison<'a> {
     }
 
     fn events(mut self) -> Result<Result<Compared, BTreeSet<String>>, Error> {
+        if self.moment.quiet {
+            return Ok(Ok(Compared { writes: self.writes(), ..Compared::default() }));
+        }
         let mut operations = Vec::new();
         for pair in std::mem::take(&mut self.pairs) {
             operations.extend(self.changed(&pair)?);
@@ -265,6 +291,11 @@ impl<'a> Comparison<'a> {
             Ok(events) => events,
             Err(circle) => return Ok(Err(circle)),
         };
+        Ok(Ok(Compared { events, writes: self.writes(), held: Vec::new(), relist }))
+    }
+
+    /// What to remember.
+    fn writes(&self) -> Vec<(String, Option<Item>)> {
         let mut writes = Vec::new();
         for (key, one) in &self.batch.touched {
             let after = match &one.after {
@@ -283,7 +314,7 @@ impl<'a> Comparison<'a> {
                 writes.push((key.clone(), after));
             }
         }
-        Ok(Ok(Compared { events, writes, held: Vec::new(), relist }))
+        writes
     }
 
     /// What became of an entry that was there and is there.
@@ -404,7 +435,7 @@ impl<'a> Comparison<'a> {
         self.batch.touched.get(key)
     }
 
-    fn after(&self, key: &str) -> Option<(Touched, There)> {
+    fn after(&self, key: &str) -> Option<(Touched, Arc<There>)> {
         let one = self.touched(key)?;
         Some((one.clone(), one.after.clone()?))
     }
@@ -446,7 +477,7 @@ impl<'a> Comparison<'a> {
             happened: one.at,
             detected: self.moment.now,
             actor: one.by.clone(),
-            entry: Value::Null,
+            entry: Metadata::default(),
             recovered: self.moment.recovered,
             above: Vec::new(),
         }
@@ -467,7 +498,7 @@ impl<'a> Comparison<'a> {
     /// The service's id of a folder as it is.
     fn id_after(&mut self, key: Option<&str>) -> Result<Option<String>, Error> {
         if let Some(there) = key.and_then(|key| self.after(key)) {
-            return Ok(Some(there.1.id));
+            return Ok(Some(there.1.id.clone()));
         }
         self.id_before(key)
     }

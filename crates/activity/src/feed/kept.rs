@@ -14,10 +14,6 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn len(&self) -> usize {
-        self.length
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.length == 0
     }
@@ -31,6 +27,13 @@ impl Held {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Observation> {
         self.chunks.iter().flat_map(|chunk| chunk.iter())
+    }
+
+    /// What was pushed first, in one piece, which waits no longer.
+    pub(super) fn first(&mut self) -> Option<Arc<Vec<Observation>>> {
+        let first = (!self.chunks.is_empty()).then(|| self.chunks.remove(0))?;
+        self.length -= first.len();
+        Some(first)
     }
 
     /// Everything that waits, which waits no longer.
@@ -79,6 +82,10 @@ impl Shown {
 
     pub(super) fn contains(&self, hash: u64) -> bool {
         self.runs.iter().any(|run| run.binary_search(&hash).is_ok())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
     }
 
     pub(super) fn clear(&mut self) {

@@ -5,6 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::feed::item::Item;
 use crate::snapshot::Error;
 
+/// A stretch of what is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stretch {
+    /// Items with their keys. May be empty although more follow.
+    pub items: Vec<(String, Item)>,
+    /// Where to go on, or none at the end.
+    pub next: Option<Vec<u8>>,
+}
+
 /// What is known of a collection.
 pub trait Known {
     /// The item with this key, also one that is in the trash.
@@ -18,6 +27,19 @@ pub trait Known {
     /// # Errors
     /// [`Error::Missing`] when a block must be loaded first; when what is stored is damaged.
     fn children(&mut self, folder: &str) -> Result<Vec<(String, Item)>, Error>;
+
+    /// Some of the items in a folder, in the order of [`Known::children`], about `most` at a time: a folder may hold
+    /// more than one answer should.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when a block must be loaded first; when what is stored is damaged.
+    fn inside(&mut self, folder: &str, from: Option<&[u8]>, most: usize) -> Result<Stretch, Error>;
+
+    /// Some of all items, about `most` at a time, where keys are paths; none where they are not.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when a block must be loaded first; when what is stored is damaged.
+    fn all(&mut self, from: Option<&[u8]>, most: usize) -> Result<Stretch, Error>;
 
     /// The keys of the items in a folder whose names are this one in lower case.
     ///
@@ -74,9 +96,27 @@ impl Known for Table {
         Ok(items.filter(|(_, item)| !item.gone).collect())
     }
 
+    fn inside(&mut self, folder: &str, from: Option<&[u8]>, most: usize) -> Result<Stretch, Error> {
+        let mut items = self.children(folder)?;
+        items.retain(|(key, _)| from.is_none_or(|from| key.as_bytes() >= from));
+        Ok(stretch(items, most))
+    }
+
+    fn all(&mut self, from: Option<&[u8]>, most: usize) -> Result<Stretch, Error> {
+        let from = from.map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+        let some = self.items.range(from..).filter(|(_, item)| !item.gone).take(most + 1);
+        Ok(stretch(some.map(|(key, item)| (key.clone(), item.clone())).collect(), most))
+    }
+
     fn named(&mut self, folder: &str, lower: &str) -> Result<Vec<String>, Error> {
         let mut children = self.children(folder)?;
         children.retain(|(_, item)| item.name.to_lowercase() == lower);
         Ok(children.into_iter().map(|(key, _)| key).collect())
     }
+}
+
+fn stretch(mut items: Vec<(String, Item)>, most: usize) -> Stretch {
+    let next = items.get(most.max(1)).map(|(key, _)| key.as_bytes().to_vec());
+    items.truncate(most.max(1));
+    Stretch { items, next }
 }

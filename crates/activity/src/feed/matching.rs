@@ -44,7 +44,7 @@ impl<'a> Likeness<'a> {
         added: &'a BTreeSet<String>,
     ) -> Self {
         let old = removed.iter().filter_map(|key| Some((key, touched.get(key)?.was()?)));
-        let new = added.iter().filter_map(|key| Some((key, touched.get(key)?.after.as_ref()?)));
+        let new = added.iter().filter_map(|key| Some((key, touched.get(key)?.after.as_deref()?)));
         Self {
             old: old.collect(),
             new: new.collect(),

@@ -13,7 +13,7 @@ mod seen;
 
 pub use compare::{Compared, Moment, Orphans, Rules, compare};
 pub use item::{Item, ItemKind};
-pub use known::{Known, Table};
-pub use machine::{Ask, Machine, Phase, Plan, Told};
+pub use known::{Known, Stretch, Table};
+pub use machine::{Ask, Machine, Phase, Plan, Room, Told};
 pub use observation::{Hint, Observation, Seen, There};
 pub use remembered::Remembered;

@@ -1,10 +1,12 @@
 //! What was seen: an entry as it is now, that one is gone, or that a folder holds no more than this.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::event::Actor;
 use crate::feed::item::{Item, ItemKind};
+use crate::metadata::Metadata;
 
 /// What the service itself calls a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +46,7 @@ pub struct There {
     /// not told.
     pub old: bool,
     /// Its metadata, handed on into the event.
-    pub entry: Value,
+    pub entry: Metadata,
 }
 
 /// What was seen.
@@ -52,7 +54,7 @@ pub struct There {
 #[serde(rename_all = "lowercase")]
 pub enum Seen {
     /// It is there.
-    There(Box<There>),
+    There(#[serde(with = "shared")] Arc<There>),
     /// It is gone; with everything in it when it is a folder.
     Gone {
         /// It lies in the trash.
@@ -95,5 +97,25 @@ impl There {
             sharing: self.sharing.unwrap_or_else(|| before.map_or(0, |item| item.sharing)),
             gone: false,
         }
+    }
+}
+
+/// What many hold, written as if each had it alone.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        one: &Arc<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        one.as_ref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<T>, D::Error> {
+        T::deserialize(deserializer).map(Arc::new)
     }
 }

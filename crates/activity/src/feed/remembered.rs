@@ -5,7 +5,7 @@
 //! paths are all there is, an item lies under its path, and its name and folder follow from it.
 
 use crate::feed::item::{Item, ItemKind};
-use crate::feed::known::Known;
+use crate::feed::known::{Known, Stretch};
 use crate::snapshot::{
     Error, Input, KeyOrder, Manifest, Overlay, Record, RecordRef, State, flag, put_number,
 };
@@ -180,19 +180,10 @@ impl Known for Remembered {
     fn children(&mut self, folder: &str) -> Result<Vec<(String, Item)>, Error> {
         let mut found = Vec::new();
         if self.by_path {
-            let (prefix, mut from) = (format!("{folder}/"), None);
+            let mut from = None;
             loop {
-                let page = self.state.children(prefix.as_bytes(), from.as_deref(), PAGE)?;
-                for child in page.children {
-                    let (Some(record), Ok(key)) = (child.record, String::from_utf8(child.key))
-                    else {
-                        continue;
-                    };
-                    let item = from_path(&key, &record)?;
-                    if !item.gone {
-                        found.push((key, item));
-                    }
-                }
+                let mut page = self.inside(folder, from.as_deref(), PAGE)?;
+                found.append(&mut page.items);
                 match page.next {
                     Some(next) if found.len() < MAX_CHILDREN => from = Some(next),
                     _ => return Ok(found),
@@ -205,6 +196,26 @@ impl Known for Remembered {
             }
         }
         Ok(found)
+    }
+
+    fn inside(&mut self, folder: &str, from: Option<&[u8]>, most: usize) -> Result<Stretch, Error> {
+        if !self.by_path {
+            return Ok(Stretch { items: self.children(folder)?, next: None });
+        }
+        let page = self.state.children(format!("{folder}/").as_bytes(), from, most)?;
+        let records = page.children.into_iter().filter_map(|child| {
+            let record = child.record?;
+            Some(Record { key: child.key, ..record })
+        });
+        Ok(Stretch { items: there(records)?, next: page.next })
+    }
+
+    fn all(&mut self, from: Option<&[u8]>, most: usize) -> Result<Stretch, Error> {
+        if !self.by_path {
+            return Ok(Stretch::default());
+        }
+        let page = self.state.range(from.unwrap_or_default(), None, most)?;
+        Ok(Stretch { items: there(page.records.into_iter())?, next: page.next })
     }
 
     fn named(&mut self, folder: &str, lower: &str) -> Result<Vec<String>, Error> {
@@ -344,6 +355,19 @@ fn read_plain_size(bytes: &[u8]) -> u64 {
         *place = *byte;
     }
     u64::from_le_bytes(whole)
+}
+
+/// Records whose keys are paths as items, without those that are in the trash.
+fn there(records: impl Iterator<Item = Record>) -> Result<Vec<(String, Item)>, Error> {
+    let mut items = Vec::new();
+    for record in records {
+        let Ok(key) = String::from_utf8(record.key.clone()) else { continue };
+        let item = from_path(&key, &record)?;
+        if !item.gone {
+            items.push((key, item));
+        }
+    }
+    Ok(items)
 }
 
 fn kind(record: &Record) -> ItemKind {

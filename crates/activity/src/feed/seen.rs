@@ -2,12 +2,14 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::event::Actor;
 use crate::feed::compare::Rules;
 use crate::feed::item::{Item, ItemKind};
 use crate::feed::known::Known;
 use crate::feed::observation::{Hint, Observation, Seen, There};
+use crate::metadata::Metadata;
 use crate::snapshot::Error;
 
 /// How deep folders may lie: deeper ones are cut off from their root.
@@ -19,7 +21,7 @@ pub(super) struct Touched {
     /// What was known.
     pub(super) before: Option<Item>,
     /// What is there now.
-    pub(super) after: Option<There>,
+    pub(super) after: Option<Arc<There>>,
     /// It lies in the trash.
     pub(super) trashed: bool,
     /// It was named itself, not just covered by a folder above.
@@ -79,20 +81,32 @@ impl<'a> Batch<'a> {
         observations: &[Observation],
         impatient: bool,
     ) -> Result<(), Error> {
-        let mut waiting: Vec<Observation> = Vec::new();
-        for observation in self.sorted(observations) {
-            waiting.extend(self.take_one(observation, false)?);
+        let mut waiting: Vec<(usize, Observation)> = Vec::new();
+        // Where each was shown last: what waits for its folder must not take the place of what came after it.
+        let mut placed: BTreeMap<String, usize> = BTreeMap::new();
+        for (number, observation) in self.sorted(observations).into_iter().enumerate() {
+            match self.take_one(observation, false)? {
+                Some(unplaced) => waiting.push((number, unplaced)),
+                None if self.rules.names_by_path => {
+                    placed.extend(id_of(observation).map(|id| (id.to_owned(), number)));
+                }
+                None => {}
+            }
         }
+        waiting.retain(|(number, one)| {
+            id_of(one).and_then(|id| placed.get(id)).is_none_or(|last| last < number)
+        });
         // A folder may be shown after what is in it.
         let mut before = usize::MAX;
         while !waiting.is_empty() && waiting.len() < before {
             before = waiting.len();
             let mut still = Vec::new();
-            for observation in &waiting {
-                still.extend(self.take_one(observation, false)?);
+            for (number, observation) in &waiting {
+                still.extend(self.take_one(observation, false)?.map(|one| (*number, one)));
             }
             waiting = still;
         }
+        let waiting = waiting.into_iter().map(|(_, one)| one);
         for observation in waiting {
             if impatient {
                 self.take_one(&observation, true)?;
@@ -203,6 +217,7 @@ impl<'a> Batch<'a> {
         }
         match &mut named.seen {
             Seen::There(there) => {
+                let there = Arc::make_mut(there);
                 if let Some(path) = there.parent.clone().filter(|path| path.starts_with('/')) {
                     there.parent = self.find(&path)?;
                     if there.parent.is_none() && !impatient {
@@ -281,7 +296,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn there(&mut self, observation: &Observation, there: &There) -> Result<(), Error> {
+    fn there(&mut self, observation: &Observation, there: &Arc<There>) -> Result<(), Error> {
         let one = self.touch(&observation.key)?;
         let was_folder = one.after.as_ref().is_some_and(|one| one.kind == ItemKind::Folder);
         if was_folder && there.kind == ItemKind::File {
@@ -290,8 +305,10 @@ impl<'a> Batch<'a> {
         }
         let one = self.touch(&observation.key)?;
         let kept = one.after.as_ref().and_then(|one| one.sharing);
-        let mut there = there.clone();
-        there.sharing = there.sharing.or(kept);
+        let mut there = Arc::clone(there);
+        if there.sharing.is_none() && kept.is_some() {
+            Arc::make_mut(&mut there).sharing = kept;
+        }
         one.after = Some(there);
         one.trashed = false;
         one.tell(observation);
@@ -348,9 +365,17 @@ impl Touched {
     }
 }
 
+/// The id of what an observation shows.
+fn id_of(observation: &Observation) -> Option<&str> {
+    match &observation.seen {
+        Seen::There(there) => Some(there.id.as_str()),
+        Seen::Gone { .. } | Seen::Whole => None,
+    }
+}
+
 /// A known item as an observation that shows it unchanged.
-fn still(item: &Item) -> There {
-    There {
+fn still(item: &Item) -> Arc<There> {
+    Arc::new(There {
         kind: item.kind,
         id: item.id.clone(),
         parent: item.parent.clone(),
@@ -361,6 +386,6 @@ fn still(item: &Item) -> There {
         size: item.size,
         sharing: Some(item.sharing),
         old: false,
-        entry: serde_json::Value::Null,
-    }
+        entry: Metadata::default(),
+    })
 }

@@ -65,13 +65,23 @@ impl Cache {
         self.uses += 1;
         self.blocks.insert(id, (Arc::new(block), self.uses));
         self.by_use.insert(self.uses, id);
+        self.shrink();
+        Ok(())
+    }
+
+    /// Takes so much memory from now on.
+    pub(super) fn bound(&mut self, most_bytes: usize) {
+        self.most = most_bytes.max(LEAST_BYTES);
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
         while self.used > self.most && self.blocks.len() > 1 {
             let Some((_, oldest)) = self.by_use.pop_first() else { break };
             if let Some((block, _)) = self.blocks.remove(&oldest) {
                 self.used -= block.weight();
             }
         }
-        Ok(())
     }
 
     /// Bytes of memory that the blocks take.

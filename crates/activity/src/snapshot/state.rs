@@ -98,6 +98,12 @@ impl State {
         self.cache.supply(id, self.base.order(), stored)
     }
 
+    /// Decoded blocks take at most so much memory from now on (at least 8 MiB): an answer that needs very many of them
+    /// at once would otherwise never be given.
+    pub fn bound_cache(&mut self, bytes: usize) {
+        self.cache.bound(bytes);
+    }
+
     /// Bytes of memory that decoded blocks take.
     #[must_use]
     pub fn cached_bytes(&self) -> usize {

@@ -79,7 +79,6 @@ fn is_type(word: &str) -> bool {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use serde_json::Value;
     use tramontane_activity::{Action, Category, Object};
 
     use super::*;
@@ -100,7 +99,7 @@ mod tests {
             happened: None,
             detected: 1,
             actor: None,
-            entry: Value::Null,
+            entry: tramontane_activity::Metadata::default(),
             recovered: false,
             above: Vec::new(),
         }

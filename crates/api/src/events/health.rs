@@ -89,7 +89,7 @@ pub(crate) struct PushHealth {
 pub(crate) struct Collection {
     /// The folder that it lies below.
     folder: String,
-    /// `fresh`, `listing`, `following`, `sweeping`, `verifying`, `closing`, `resting`.
+    /// `fresh`, `listing`, `following`, `sweeping`, `streaming`, `closing`, `resting`.
     phase: &'static str,
     /// Whether everything in it was listed once: events come from then on.
     listed: bool,

@@ -1,6 +1,6 @@
 //! An event as it is shown (wire API, section 29.2).
 
-use serde::{Deserialize as _, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tramontane_activity::{Action, Category, Event};
 use tramontane_connector::{Entry, EntryKind, EntryRef};
@@ -150,7 +150,7 @@ impl<'a> View<'a> {
         let render = self.render.as_ref().filter(|_| event.category == Category::Storage);
         if let (Some(render), false) = (render, event.entry.is_null()) {
             // What is kept in the log was written by this or an older version, whose members it knows.
-            match Entry::deserialize(&event.entry) {
+            match event.entry.read::<Entry>() {
                 Ok(entry) => {
                     let has_raw = entry.raw.is_some();
                     let mut object = render.object(entry);
@@ -187,7 +187,7 @@ impl<'a> View<'a> {
                     members.insert("operation".into(), object.name.as_str().into());
                     members.insert(
                         "state".into(),
-                        event.entry.get("state").cloned().unwrap_or_default(),
+                        event.entry.read::<TaskDetails>().unwrap_or_default().state.into(),
                     );
                 }
                 Category::Storage => {}
@@ -231,6 +231,13 @@ impl<'a> View<'a> {
             }
         }
     }
+}
+
+/// What an event about a task knows of it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TaskDetails {
+    state: String,
 }
 
 /// What kind of storage object an event is about.

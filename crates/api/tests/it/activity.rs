@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
 use tramontane_activity::segment::{Group, encode};
 use tramontane_activity::{Action, Category, Event, Object};
 use tramontane_feeds::shard;
@@ -98,7 +97,7 @@ pub(crate) fn event(action: Action, name: &str) -> Event {
         happened: None,
         detected: 1_772_442_900_000_000,
         actor: None,
-        entry: Value::Null,
+        entry: tramontane_activity::Metadata::default(),
         recovered: false,
         above: Vec::new(),
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tramontane_accounts::{Access, NewToken};
-use tramontane_activity::{Action, Actor, Before, Category};
+use tramontane_activity::{Action, Actor, Before, Category, Metadata};
 use tramontane_api::ApiLimits;
 use tramontane_connector::{Entry, EntryKind, EntryRef, Storage as _};
 use tramontane_model::{AccountId, ResourceId};
@@ -109,7 +109,7 @@ async fn an_event_shows_the_object_as_the_storage_api_does() {
     let entry = entry(&house, account, &id).await;
     let mut renamed = event(Action::Rename, "übung.txt");
     renamed.object.id = entry.id.as_str().to_owned();
-    renamed.entry = serde_json::to_value(&entry).unwrap();
+    renamed.entry = Metadata::of(&entry);
     renamed.happened = Some(1_772_442_898_000_000);
     renamed.actor = Some(Actor { id: Some("u-7".into()), ..Actor::default() });
     let above = entry.parent.clone().unwrap().id;
@@ -154,9 +154,9 @@ async fn raw_data_is_shown_on_request_and_only_what_was_kept() {
     let mut entry = entry(&house, account, &id).await;
     let (mut without, mut with) = (event(Action::Add, "a.txt"), event(Action::Update, "a.txt"));
     entry.raw = None;
-    without.entry = serde_json::to_value(&entry).unwrap();
+    without.entry = Metadata::of(&entry);
     entry.raw = Some(json!({"own": 1}));
-    with.entry = serde_json::to_value(&entry).unwrap();
+    with.entry = Metadata::of(&entry);
     writer.happen(account, &[without, with]).await;
     let path = format!("/v1/accounts/{account}/events");
     let asked = house.get(&path).key().header("x-kloudless-raw-data", "true").send().await.json();
@@ -181,7 +181,7 @@ async fn a_deletion_shows_what_was_known() {
     own.object.id = account.to_string();
     own.subtype = Some("needs_reconnect".into());
     let mut damaged = event(Action::Add, "odd");
-    damaged.entry = json!({"kind": "file"});
+    damaged.entry = json!({"kind": "file"}).into();
     Writer::new(&house).await.happen(account, &[deleted, folder, own, damaged]).await;
     let body = read(&house, account, "").await.json();
     let (number, objects) = (account.number(), &body["objects"]);

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tramontane_connector::changes::Watch;
 use tramontane_connector::{
-    Account, Category, Connector, Credential, Cx, Descriptor, Error, Field, Identity, Repeat,
-    Result, Settings, Storage,
+    Category, Connector, Credential, Cx, Descriptor, Error, Field, Identity, Repeat, Result,
+    Settings, Storage,
 };
 
 pub use storage::LocalStorage;
@@ -81,8 +81,8 @@ impl Connector for Local {
         true
     }
 
-    fn watch(&self, account: &Account) -> Result<Option<Box<dyn Watch>>> {
-        let root = account.required_setting("root")?;
+    fn watch(&self, cx: &Cx) -> Result<Option<Box<dyn Watch>>> {
+        let root = cx.account.required_setting("root")?;
         Ok(Some(Box::new(watch::FolderWatch::begin(root)?)))
     }
 }

@@ -11,6 +11,11 @@ use super::client::{Client, MAX_KEYS};
 use super::operations::ListHow;
 use super::place::{Folder, Object, missing, parent_prefix};
 
+/// The most listings at once.
+const MAX_STRETCHES: usize = 8;
+/// The most folders that a key lies in, and itself.
+const MAX_PARTS: usize = 1_025;
+
 impl Client<'_> {
     /// One page of a folder's children.
     pub(super) async fn children(&self, id: &NativeId, page: &PageRequest) -> Result<Page<Entry>> {
@@ -80,8 +85,14 @@ impl Client<'_> {
         Folder::Prefix { bucket: bucket.to_owned(), prefix: String::new() }
     }
 
-    /// One page of everything below a folder, folders before their contents.
-    pub(super) async fn tree(&self, id: &NativeId, page: &PageRequest) -> Result<Page<TreeEntry>> {
+    /// One page of everything below a folder, folders before their contents. The stretches between the files that are
+    /// known to lie ahead are listed at once.
+    pub(super) async fn tree(
+        &self,
+        id: &NativeId,
+        page: &PageRequest,
+        ahead: &[NativeId],
+    ) -> Result<Page<TreeEntry>> {
         if !self.target.lists_in_order() {
             return Err(Error::declined(Op::FolderListRecursively));
         }
@@ -92,9 +103,9 @@ impl Client<'_> {
         };
         let mut found = Found { items: Vec::new(), limit: page.limit };
         let Folder::Prefix { prefix: below, .. } = &top else {
-            return self.bucket_trees(walk, found).await;
+            return self.bucket_trees(walk, found, ahead).await;
         };
-        let next = self.steps(&mut walk, below, 0, &mut found).await?;
+        let next = self.steps(&mut walk, below, 0, &mut found, ahead).await?;
         Ok(Page { items: found.items, next: next.then(|| walk.write()) })
     }
 
@@ -114,7 +125,12 @@ impl Client<'_> {
     }
 
     /// All buckets, one after the other.
-    async fn bucket_trees(&self, mut walk: Walk, mut found: Found) -> Result<Page<TreeEntry>> {
+    async fn bucket_trees(
+        &self,
+        mut walk: Walk,
+        mut found: Found,
+        ahead: &[NativeId],
+    ) -> Result<Page<TreeEntry>> {
         loop {
             if walk.bucket.is_empty() || walk.done {
                 let buckets = self.buckets().await?;
@@ -128,32 +144,32 @@ impl Client<'_> {
                 found.items.push(TreeEntry { entry, depth: 1 });
                 walk = Walk { bucket: next.name, ..Walk::default() };
             }
-            if self.steps(&mut walk, "", 1, &mut found).await? {
+            if self.steps(&mut walk, "", 1, &mut found, ahead).await? {
                 return Ok(Page { items: found.items, next: Some(walk.write()) });
             }
             walk.done = true;
         }
     }
 
-    /// Goes on in one bucket: at most one listing. True when more follows.
+    /// Goes on in one bucket: at most one listing, or one for each stretch. True when more follows.
     async fn steps(
         &self,
         walk: &mut Walk,
         below: &str,
         depth: u32,
         found: &mut Found,
+        ahead: &[NativeId],
     ) -> Result<bool> {
         if found.is_full() {
             return Ok(true);
         }
-        let after = (!walk.after.is_empty()).then_some(walk.after.as_str());
         let limit = found.limit - found.items.len();
-        let how = ListHow { prefix: below, after, limit, ..ListHow::default() };
-        let listing = self.list(&walk.bucket, &how).await?;
-        // Some servers say that a full page was the last one when it was not.
-        let full = !self.target.is_aws() && listing.objects.len() >= limit.min(MAX_KEYS);
-        let more = listing.next.is_some() || full;
-        for row in listing.objects {
+        let (rows, more) = self.stretches(walk, below, limit, ahead).await?;
+        if !ahead.is_empty() {
+            // Each may bring folders along.
+            found.limit = found.items.len().saturating_add(rows.len().saturating_mul(MAX_PARTS));
+        }
+        for row in rows {
             if row.key == below {
                 walk.after = row.key;
                 continue;
@@ -163,6 +179,48 @@ impl Client<'_> {
             }
         }
         Ok(more)
+    }
+
+    /// The keys after the last one, and whether more follow: a page of them, or one for each stretch that begins at a
+    /// key that is known to lie ahead, as far as they join.
+    async fn stretches(
+        &self,
+        walk: &Walk,
+        below: &str,
+        limit: usize,
+        ahead: &[NativeId],
+    ) -> Result<(Vec<Row>, bool)> {
+        let mut begins = vec![walk.after.clone()];
+        for id in ahead.iter().take(MAX_STRETCHES - 1) {
+            let Ok(object) = Object::of(&self.target, id) else { continue };
+            let follows = begins.last().is_none_or(|last| object.key > *last);
+            if object.bucket == walk.bucket && object.key.starts_with(below) && follows {
+                begins.push(object.key);
+            }
+        }
+        let lists = begins.iter().map(|after| {
+            let after = (!after.is_empty()).then_some(after.as_str());
+            let how = ListHow { prefix: below, after, limit, ..ListHow::default() };
+            let bucket = walk.bucket.as_str();
+            async move { self.list(bucket, &how).await }
+        });
+        let listings = futures::future::try_join_all(lists).await?;
+        let (mut rows, mut ends) = (Vec::new(), begins.iter().skip(1));
+        for listing in listings {
+            // Some servers say that a full page was the last one when it was not.
+            let full = !self.target.is_aws() && listing.objects.len() >= limit.min(MAX_KEYS);
+            let more = listing.next.is_some() || full;
+            let Some(end) = ends.next() else {
+                rows.extend(listing.objects);
+                return Ok((rows, more));
+            };
+            let whole = !more || listing.objects.last().is_some_and(|row| row.key >= *end);
+            rows.extend(listing.objects.into_iter().take_while(|row| row.key <= *end));
+            if !whole {
+                return Ok((rows, true));
+            }
+        }
+        Ok((rows, false))
     }
 
     /// Adds an object, after the folders on the way to it that were not there yet. False when the

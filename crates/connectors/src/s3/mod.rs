@@ -12,6 +12,7 @@ mod learned;
 mod list;
 mod operations;
 mod place;
+mod queue;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod xml;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tramontane_connector::changes::Watch;
 use tramontane_connector::error::Kind;
 use tramontane_connector::{
     Account, Category, Connector, Credential, Cx, Descriptor, Error, Field, FieldKind, Identity,
@@ -78,6 +80,14 @@ const BUCKET: Field = Field::text(
 .optional();
 const PREFIX: Field =
     Field::text("prefix", "Folder", "Show only this folder of the bucket, as the root.").optional();
+const QUEUE: Field = Field::text(
+    "sqs_queue_url",
+    "Event queue",
+    "Optional: the URL of an SQS queue that the bucket's events go to, for this account alone. Changes are then noticed \
+     within seconds.",
+)
+.of(FieldKind::Url)
+.optional();
 const ENDPOINT: Field =
     Field::text("endpoint", "Endpoint", "Where the service is, such as https://s3.example.com.")
         .of(FieldKind::Url);
@@ -99,6 +109,7 @@ static AMAZON: Descriptor = Descriptor {
         PREFIX,
         ENDPOINT.optional(),
         ADDRESSING,
+        QUEUE,
     ],
     documentation: DOCUMENTATION,
 };
@@ -109,7 +120,17 @@ static COMPATIBLE: Descriptor = Descriptor {
     friendly_name: "S3-compatible storage",
     category: Category::ObjectStore,
     apis: &["storage"],
-    fields: &[ENDPOINT, ACCESS_KEY, SECRET_KEY, SESSION_TOKEN, REGION, BUCKET, PREFIX, ADDRESSING],
+    fields: &[
+        ENDPOINT,
+        ACCESS_KEY,
+        SECRET_KEY,
+        SESSION_TOKEN,
+        REGION,
+        BUCKET,
+        PREFIX,
+        ADDRESSING,
+        QUEUE,
+    ],
     documentation: DOCUMENTATION,
 };
 
@@ -291,7 +312,17 @@ impl Connector for S3 {
         Target::of(account).is_ok_and(|target| target.may_call(url))
     }
 
+    fn may_sign(&self, account: &Account, url: &Url) -> bool {
+        let Ok(target) = Target::of(account) else { return false };
+        target.may_call(url) || queue::is_at(&target, url)
+    }
+
     fn storage(&self) -> Option<Arc<dyn Storage>> {
         Some(Arc::clone(&self.storage) as Arc<dyn Storage>)
+    }
+
+    fn watch(&self, cx: &Cx) -> Result<Option<Box<dyn Watch>>> {
+        let watch = queue::QueueWatch::of(cx)?;
+        Ok(watch.map(|watch| Box::new(watch) as Box<dyn Watch>))
     }
 }

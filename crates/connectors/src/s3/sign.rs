@@ -22,6 +22,7 @@ use tramontane_model::Timestamp;
 use url::Url;
 
 use super::learned::Learned;
+use super::queue::{ACTION, SQS};
 use super::target::{Target, encode};
 
 /// Says what was signed of the payload: its SHA-256 in hex, or [`UNSIGNED`].
@@ -160,6 +161,8 @@ impl Sign for Signer {
             Some(hash) if hash != UNSIGNED => SignableBody::Precomputed(hash.to_owned()),
             _ => SignableBody::UnsignedPayload,
         };
+        let action = request.headers.get(&ACTION).and_then(|value| value.to_str().ok());
+        let service = if action.is_some_and(|name| name.starts_with(SQS)) { "sqs" } else { "s3" };
         let headers = request.headers.iter().filter(|(name, _)| is_signed(name));
         let headers =
             headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
@@ -167,7 +170,7 @@ impl Sign for Signer {
         let parameters = SigningParams::builder()
             .identity(&self.identity)
             .region(&region)
-            .name("s3")
+            .name(service)
             .time(self.moment(now))
             .settings(settings())
             .build()

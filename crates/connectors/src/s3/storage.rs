@@ -316,7 +316,17 @@ impl Storage for S3Storage {
         folder: &NativeId,
         page: &PageRequest,
     ) -> Result<Page<TreeEntry>> {
-        self.client(cx)?.tree(folder, page).await
+        self.client(cx)?.tree(folder, page, &[]).await
+    }
+
+    async fn list_tree_ahead(
+        &self,
+        cx: &Cx,
+        folder: &NativeId,
+        page: &PageRequest,
+        ahead: &[NativeId],
+    ) -> Result<Page<TreeEntry>> {
+        self.client(cx)?.tree(folder, page, ahead).await
     }
 
     async fn hash(&self, cx: &Cx, file: &NativeId, kind: HashKind) -> Result<String> {

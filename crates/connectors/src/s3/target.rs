@@ -33,6 +33,8 @@ pub(super) struct Target {
     pub(super) bucket: Option<String>,
     /// The only keys of that bucket that it sees: empty, or ending in `/`.
     pub(super) prefix: String,
+    /// The queue that the bucket's events go to.
+    pub(super) queue: Option<Url>,
     /// What the server called itself when the account was connected.
     pub(super) server: Option<String>,
     /// Whether a bucket kept versions when the account was connected; `None` when nobody looked.
@@ -71,8 +73,13 @@ impl Target {
             return Err(Error::invalid("prefix needs the field \"bucket\" too."));
         }
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        let queue = match setting("sqs_queue_url") {
+            Some(text) => Some(queue(text)?),
+            None => None,
+        };
         let target = Self {
             endpoint: None,
+            queue,
             region: region.to_owned(),
             addressing,
             bucket,
@@ -239,6 +246,9 @@ impl Target {
     /// The region that a URL is in, where its host tells.
     pub(super) fn region_of<'a>(&self, url: &'a Url) -> Option<&'a str> {
         let host = url.host_str()?;
+        if let Some(region) = queue_region(host) {
+            return Some(region);
+        }
         if !self.is_aws() {
             return None;
         }
@@ -286,6 +296,27 @@ impl Target {
         };
         same_place && same_bucket
     }
+}
+
+/// A queue's URL: where it is, and the account and name it has there.
+fn queue(text: &str) -> Result<Url> {
+    let rule = "sqs_queue_url must be a queue's URL, such as \
+                \"https://sqs.eu-west-1.amazonaws.com/123456789012/changes\".";
+    let url = Url::parse(text).map_err(|_| Error::invalid(rule))?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if plain && url.path().len() > 1 { Ok(url) } else { Err(Error::invalid(rule)) }
+}
+
+/// The region in a host of AWS's SQS (`sqs.region.amazonaws.com[.cn]`).
+fn queue_region(host: &str) -> Option<&str> {
+    let rest =
+        host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"))?;
+    rest.strip_prefix("sqs.").filter(|region| is_region(region))
 }
 
 /// The region and the bucket in a host of AWS's S3 (`[bucket.]s3.region.amazonaws.com[.cn]`).

@@ -5,7 +5,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::Deserialize as _;
 use tramontane_activity::{Action, Category, Event};
 use tramontane_connector::Entry;
 use tramontane_model::NativeId;
@@ -107,7 +106,7 @@ impl Newest {
             && event.action != Action::Delete
             && !self.is_gone(&above)
             && !self.is_gone(std::slice::from_ref(&id))
-            && let Ok(mut entry) = Entry::deserialize(&event.entry)
+            && let Ok(mut entry) = event.entry.read::<Entry>()
         {
             entry.id = NativeId::new(id);
             self.files.push(entry);

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 
-use serde_json::Value;
 use tramontane_activity::segment::{Group, encode};
 use tramontane_activity::{Action, Category, Event, Object};
 use tramontane_feeds::{Live, Log};
@@ -83,7 +82,7 @@ pub(crate) fn event(name: &str) -> Event {
         happened: None,
         detected: 1,
         actor: None,
-        entry: Value::Null,
+        entry: tramontane_activity::Metadata::default(),
         recovered: false,
         above: Vec::new(),
     }

@@ -387,3 +387,53 @@ async fn many_parts_of_unknown_number_come_back_whole() {
         assert!(got == whole, "content differs");
     }
 }
+
+/// Whatever is said to lie ahead, right or wrong, the same comes of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn stretches_that_are_listed_at_once_join() {
+    let Some(server) = Server::of("TRAMONTANE_TEST_S3") else { return };
+    let bucket = format!("stretches-{}", random());
+    server.bucket(&bucket, false).await;
+    let service = server.connect(15, &[("bucket", &bucket)]).await;
+    let (cx, storage) = (context(&service), service.connector.storage().unwrap());
+    for number in 0..30 {
+        let name = format!("n{:02}", number % 10);
+        let mut at = storage.root(&service.account);
+        for folder in ["a", "a-b", "c"].iter().take(number / 10) {
+            at = match storage.create_folder(&cx, &Place::new(at.clone(), *folder)).await {
+                Ok(made) => made.id,
+                Err(_) => NativeId::new(format!("{}/{folder}", at.as_str())),
+            };
+        }
+        let at = Place::new(at, name.as_str());
+        storage.create(&cx, &at, Body::from_bytes("x"), &WriteOptions::fail()).await.unwrap();
+    }
+    let root = storage.root(&service.account);
+    let all = async |limit: usize, ahead: &[NativeId]| {
+        let (mut ids, mut cursor, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let request = PageRequest { cursor, limit };
+            let page = storage.list_tree_ahead(&cx, &root, &request, ahead).await.unwrap();
+            ids.extend(page.items.into_iter().map(|one| one.entry.id.as_str().to_owned()));
+            pages += 1;
+            cursor = page.next;
+            if cursor.is_none() {
+                return (ids, pages);
+            }
+        }
+    };
+    let (expected, _) = all(1_000, &[]).await;
+    assert_eq!(expected.len(), 32);
+    let mark = |number: usize| NativeId::new(expected[number].as_str());
+    let (shown, many) = all(5, &[]).await;
+    assert_eq!(shown, expected);
+    for ahead in [
+        vec![mark(8), mark(16), mark(24)],
+        vec![mark(30), mark(3), mark(9)],
+        vec![NativeId::new(format!("/{bucket}/a-a")), mark(12), NativeId::new("/other/n")],
+    ] {
+        let (shown, few) = all(5, &ahead).await;
+        assert_eq!(shown, expected, "{ahead:?}");
+        assert!(few <= many, "{few} of {many}");
+    }
+}

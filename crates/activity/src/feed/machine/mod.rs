@@ -8,16 +8,21 @@
 //!
 //! Two ways lead through it. A service with a cursor: `Fresh` (take a cursor) → `Listing` (everything that is
 //! there, without events the first time) → `Following` (changes after the cursor), and back to `Fresh` when the
-//! service forgot the cursor. A service without: `Sweeping` (folder by folder) → `Resting`, and again.
+//! service forgot the cursor. A service without: `Sweeping` (folder by folder) or `Streaming` (everything in one go) →
+//! `Resting`, and again.
 
+mod ending;
 mod listing;
+mod look;
 mod sweeping;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use self::sweeping::sampled;
+use self::ending::sampled;
+pub use self::look::Room;
+use self::look::{Look, Step};
 use crate::event::Event;
 use crate::feed::compare::{Moment, Orphans, Rules, compare};
 use crate::feed::item::{Item, ItemKind};
@@ -64,12 +69,10 @@ pub enum Phase {
         /// Also what is below them.
         deep: bool,
     },
-    /// Folders were listed; what seems to be gone must be looked at.
-    Verifying {
-        /// The keys to look at.
-        keys: Vec<String>,
-        /// These stand for many more: one that is there spoils the sweep.
-        sample: bool,
+    /// Everything is being listed in one go, depth first.
+    Streaming {
+        /// Where to read on.
+        at: Option<String>,
     },
     /// Everything was listed to repair a lost cursor; what was known and not shown must be looked at.
     Closing {
@@ -93,8 +96,15 @@ pub enum Ask {
     Listing(Option<String>),
     /// Read what changed after the cursor.
     Changes(String),
-    /// List a folder, completely.
-    Folder(String),
+    /// List a page of a folder. Services with a cursor: the whole folder.
+    Folder {
+        /// Its key.
+        folder: String,
+        /// Where to read on.
+        at: Option<String>,
+    },
+    /// List a page of everything, depth first, folders before what is in them.
+    Tree(Option<String>),
     /// Look at these one by one.
     Verify(Vec<String>),
     /// Nothing until the next poll.
@@ -124,10 +134,22 @@ pub enum Told {
         /// Whether more is waiting.
         more: bool,
     },
-    /// To [`Ask::Changes`] or [`Ask::Listing`]: the service has forgotten the cursor.
+    /// The service has forgotten the cursor, or the place in a listing.
     Expired,
-    /// To [`Ask::Folder`]: all that is in it.
-    Folder(Vec<Observation>),
+    /// To [`Ask::Folder`].
+    Folder {
+        /// What is in it.
+        entries: Vec<Observation>,
+        /// Where to read on.
+        next: Option<String>,
+    },
+    /// To [`Ask::Tree`].
+    Tree {
+        /// What is there.
+        entries: Vec<Observation>,
+        /// Where to read on.
+        next: Option<String>,
+    },
     /// To [`Ask::Folder`]: there is no such folder (any more).
     NoFolder,
     /// To [`Ask::Verify`]: those that are still there.
@@ -190,6 +212,11 @@ pub struct Machine {
     /// after a crash.
     #[serde(skip)]
     shown: Shown,
+    /// What the look at folders that is under way has gathered.
+    #[serde(skip)]
+    look: Look,
+    #[serde(skip)]
+    room: Room,
 }
 
 impl Machine {
@@ -213,6 +240,8 @@ impl Machine {
             items: 0,
             suspicion: None,
             shown: Shown::default(),
+            look: Look::default(),
+            room: Room::default(),
         }
     }
 
@@ -242,8 +271,9 @@ impl Machine {
     /// since what they had shown is not kept.
     #[must_use]
     pub fn resumed(mut self) -> Self {
-        if matches!(self.phase, Phase::Sweeping { .. } | Phase::Verifying { .. }) && !self.first {
+        if matches!(self.phase, Phase::Sweeping { .. } | Phase::Streaming { .. }) && !self.first {
             self.phase = sweep(&self.rules);
+            self.look.thorough = true;
         }
         if let Phase::Listing { at, .. } = &mut self.phase
             && !self.first
@@ -317,18 +347,54 @@ impl Machine {
         !self.unsettled.is_empty()
     }
 
+    /// Whether what is found is the beginning, of which no events are made.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.first
+    }
+
+    /// Whether everything is being looked at.
+    #[must_use]
+    pub fn is_sweeping(&self) -> bool {
+        matches!(self.phase, Phase::Sweeping { deep: true, .. } | Phase::Streaming { .. })
+    }
+
+    /// The last key that a listing of everything has shown.
+    #[must_use]
+    pub fn last_shown(&self) -> Option<&str> {
+        self.look.last.as_deref()
+    }
+
+    /// Takes how the service is listed from what it can do now.
+    pub fn lists(&mut self, rules: &Rules) {
+        self.rules.trees = rules.trees;
+        self.rules.settle = rules.settle;
+        if !rules.trees && matches!(self.phase, Phase::Streaming { .. }) {
+            self.phase = sweep(&self.rules);
+        }
+    }
+
+    /// Sets how much may wait.
+    pub fn set_room(&mut self, room: Room) {
+        self.room = room;
+    }
+
     /// Begins a sweep of everything.
     pub fn sweep(&mut self) {
         if self.phase == Phase::Resting {
+            self.look = self.look.next(true, false);
             self.phase = sweep(&self.rules);
             // Those that the sweep does not show are gone again.
             self.settling = std::mem::take(&mut self.unsettled);
         }
     }
 
-    /// Begins a round through these folders, and those whose files were still being written.
-    pub fn visit(&mut self, folders: Vec<String>) {
+    /// Begins a round through these folders, and those whose files were still being written. With `thorough`, what
+    /// is gone from them without being found elsewhere is told when everything was looked at, and what is new in
+    /// them is looked for where it may have come from; without, both are told as they are.
+    pub fn visit(&mut self, folders: Vec<String>, thorough: bool) {
         if self.phase == Phase::Resting {
+            self.look = self.look.next(thorough, false);
             let mut stack = folders;
             stack.sort();
             stack.dedup();
@@ -341,17 +407,28 @@ impl Machine {
     #[must_use]
     pub fn ask(&self) -> Ask {
         if let (Some(folder), Phase::Following { .. }) = (self.relist.first(), &self.phase) {
-            return Ask::Folder(folder.clone());
+            return Ask::Folder { folder: folder.clone(), at: None };
+        }
+        match &self.look.step {
+            Step::Listing => {}
+            Step::Verifying { keys, .. } => return Ask::Verify(keys.clone()),
+            Step::Closing | Step::Tracing(_) | Step::Ending | Step::Telling => {
+                return Ask::Verify(Vec::new());
+            }
+        }
+        if let Some(folder) = self.look.again.last() {
+            return Ask::Folder { folder: folder.clone(), at: self.look.aside_at.clone() };
         }
         match &self.phase {
             Phase::Fresh => Ask::Latest,
             Phase::Listing { at, .. } => Ask::Listing(at.clone()),
             Phase::Following { cursor } => Ask::Changes(cursor.clone()),
             // With nothing left to list, the end is looked at.
-            Phase::Sweeping { stack, .. } => stack
-                .last()
-                .map_or_else(|| Ask::Verify(Vec::new()), |folder| Ask::Folder(folder.clone())),
-            Phase::Verifying { keys, .. } => Ask::Verify(keys.clone()),
+            Phase::Sweeping { stack, .. } => match stack.last() {
+                Some(folder) => Ask::Folder { folder: folder.clone(), at: self.look.at.clone() },
+                None => Ask::Verify(Vec::new()),
+            },
+            Phase::Streaming { at } => Ask::Tree(at.clone()),
             Phase::Closing { missing: None, .. } => Ask::Verify(Vec::new()),
             Phase::Closing { missing: Some(missing), sample, .. } => {
                 Ask::Verify(sampled(missing, *sample))
@@ -386,7 +463,9 @@ impl Machine {
             (Phase::Following { .. }, Told::Changes { observations, next: cursor, more }) => {
                 next.changed(observations, cursor, more, known, now)
             }
-            (Phase::Following { .. }, Told::Folder(entries)) => next.relisted(entries, known, now),
+            (Phase::Following { .. }, Told::Folder { entries, .. }) => {
+                next.relisted(entries, known, now)
+            }
             (Phase::Following { .. }, Told::NoFolder) => {
                 // It went again before it could be listed. Should it come back, it is listed then. It may be
                 // a folder above that went, and that may be back by then: so that one is looked at, too.
@@ -403,21 +482,8 @@ impl Machine {
                 plan.next.relist.extend(above);
                 Ok(plan)
             }
-            (Phase::Sweeping { .. }, Told::Folder(entries)) => next.swept(&entries, known, now),
-            (Phase::Sweeping { stack, .. }, Told::NoFolder) => {
-                // Its parent's listing says what became of it, in this sweep or in the next one.
-                let root_is_gone = stack.last().is_some_and(|key| *key == self.rules.root);
-                next.pop();
-                if root_is_gone {
-                    next.spoil();
-                    return Ok(next.nothing(true));
-                }
-                let plan = Plan::default_for(&next);
-                next.ended(known, now, plan)
-            }
-            (Phase::Sweeping { stack, .. }, Told::There(_)) if stack.is_empty() => {
-                let plan = Plan::default_for(&next);
-                next.ended(known, now, plan)
+            (Phase::Sweeping { .. } | Phase::Streaming { .. }, told) => {
+                next.looked(told, known, now)
             }
             (Phase::Closing { cursor, missing: None, .. }, Told::There(_)) => {
                 let missing = if next.first { next.unplaced(known)? } else { next.unshown(known)? };
@@ -426,11 +492,39 @@ impl Machine {
             (Phase::Closing { cursor, missing: Some(missing), sample }, Told::There(there)) => {
                 next.closed(cursor.clone(), missing, &there, *sample, known, now)
             }
-            (Phase::Verifying { sample, .. }, Told::There(there)) => {
-                next.verified(&there, *sample, known, now)
-            }
             // An answer to something that was not asked: ask again.
             _ => Ok(next.nothing(false)),
+        }
+    }
+
+    /// What an answer comes to while folders are looked at.
+    fn looked(mut self, told: Told, known: &mut dyn Known, now: i64) -> Result<Plan, Error> {
+        match (std::mem::take(&mut self.look.step), told) {
+            (Step::Listing, Told::Folder { entries, next }) => {
+                self.swept(&entries, next, known, now)
+            }
+            (Step::Listing, Told::Tree { entries, next })
+                if matches!(self.phase, Phase::Streaming { .. }) =>
+            {
+                self.streamed(&entries, next, known, now)
+            }
+            (Step::Listing, Told::NoFolder) => self.no_folder(known, now),
+            (Step::Listing, Told::Expired) => Ok(self.lost_place()),
+            (Step::Closing, Told::There(_)) => self.closed_on(known, now),
+            (Step::Telling, Told::There(_)) => self.tell_more(known, now),
+            (Step::Tracing(trace), Told::There(_)) => self.traced(trace, known, now),
+            (Step::Verifying { keys, sample }, Told::There(there)) => {
+                self.verified(&keys, &there, sample, known, now)
+            }
+            (Step::Listing | Step::Ending, Told::There(_)) => {
+                let plan = Plan::default_for(&self);
+                self.onward(known, now, plan)
+            }
+            // An answer to something that was not asked: ask again.
+            (step, _) => {
+                self.look.step = step;
+                Ok(self.nothing(false))
+            }
         }
     }
 
@@ -472,7 +566,8 @@ impl Machine {
         } else {
             Orphans::Wait
         };
-        let moment = Moment { now, finish, orphans, recovered: self.recovering };
+        let quiet = self.first && self.rules.sweeps;
+        let moment = Moment { now, finish, orphans, recovered: self.recovering, quiet };
         let mut compared = compare(&self.rules, known, observations, moment)?;
         if compared.held.len() > MAX_HELD {
             let through = Moment { finish: true, orphans: Orphans::Take, ..moment };
@@ -570,6 +665,9 @@ impl Plan {
 }
 
 fn sweep(rules: &Rules) -> Phase {
+    if rules.trees {
+        return Phase::Streaming { at: None };
+    }
     Phase::Sweeping { stack: vec![rules.root.clone()], deep: true }
 }
 
