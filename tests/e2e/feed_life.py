@@ -175,12 +175,18 @@ def long_polls(scene):
     """Services that hold a connection until something changes."""
     for service in ("dropbox", "box"):
         account = authorize(scene.house, service)
+        kept = scene.house.ask("PATCH", f"/v1/accounts/{account}/subscriptions/default", {"raw_data": service == "box"})
+        check_status(kept, 200, "keeping the service's own JSON")
         until(lambda of=account: scene.get(of, "/events/health")["source"] == "long_poll", f"a long poll at {service}")
         if service == "dropbox":
             scene.raw(account, "POST", "/2/files/create_folder_v2", {"path": "/heard"})
         else:
             scene.raw(account, "POST", "/folders", {"name": "heard", "parent": {"id": "0"}})
-        scene.event(account, is_called("heard", "add"))
+        came = scene.event(account, is_called("heard", "add"))
+        own = scene.house.ask("GET", f"/v1/accounts/{account}/events/{came['id']}",
+                              headers={"X-Kloudless-Raw-Data": "true"}).json["metadata"].get("raw")
+        check((own or {}).get("object", {}).get("name") == ("heard" if service == "box" else None)
+              and "raw" not in came["metadata"], f"{service}: the service's own JSON is there where it was asked for")
         nudges = scene.get(account, "/events/explain")["nudges"]
         check(any(nudge["by"] == "long_poll" for nudge in nudges), f"{service}: a long poll says when to look")
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tramontane_accounts::Directory;
 use tramontane_activity::feed::{Ask, Phase, Told};
@@ -17,6 +18,7 @@ use tramontane_store::{Db, feeds};
 use crate::arrivals;
 use crate::collection::Kept;
 use crate::error::{Error, Result};
+use crate::following::Watched;
 use crate::held::Waiting;
 use crate::push::{Channels, Pushing};
 use crate::source::Source;
@@ -26,6 +28,8 @@ use crate::writer::Writing;
 const MAX_STEPS: usize = 2_000;
 /// How often a service is asked which collections there are, although it did not say that they changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1_800);
+/// How long it is known whether the service's own JSON is wanted.
+const RAW_KEPT: Duration = Duration::from_secs(60);
 /// How long one question may take.
 const STEP: Duration = Duration::from_secs(90);
 /// A sweep of everything takes at most this share of the time: one part in so many.
@@ -51,6 +55,8 @@ pub(crate) struct Lending {
     pub(crate) lent: Arc<dyn Lent>,
     pub(crate) writing: Writing,
     pub(crate) pushing: Pushing,
+    /// Counts the changes of subscriptions that this process made.
+    pub(crate) subscriptions: watch::Receiver<u64>,
 }
 
 /// What a poll came to.
@@ -93,6 +99,8 @@ pub(crate) struct Followed {
     look: bool,
     /// When the service was asked for them last.
     looked: Option<Instant>,
+    /// Whether a subscription wants the service's own JSON, when that was looked up, and after how many changes.
+    raw: Option<(bool, Instant, u64)>,
     synced: i64,
     channels: Channels,
 }
@@ -105,6 +113,7 @@ impl Followed {
             collections: None,
             look: true,
             looked: None,
+            raw: None,
             synced: 0,
             channels: Channels::default(),
         }
@@ -158,6 +167,22 @@ impl Followed {
         Ok(Some(Waiting { cursors: cursors.collect(), changes, cx }))
     }
 
+    /// Whether a subscription wants the service's own JSON. It is looked up once a minute, and when this process
+    /// changed one.
+    async fn wants_raw(&mut self) -> Result<bool> {
+        let changes = *self.lending.subscriptions.borrow();
+        if let Some((raw, at, of)) = self.raw
+            && at.elapsed() < RAW_KEPT
+            && of == changes
+        {
+            return Ok(raw);
+        }
+        let rows = feeds::subscriptions(&self.lending.db, self.id.number()).await?;
+        let raw = rows.iter().any(|row| row.active && Watched::of(row).raw);
+        self.raw = Some((raw, Instant::now(), changes));
+        Ok(raw)
+    }
+
     /// The account's connector, and the context of calls.
     async fn open(&self) -> Result<(Arc<dyn Connector>, Cx)> {
         let opened = self.lending.directory.open(self.id).await?.ok_or(Error::Lost)?;
@@ -180,7 +205,8 @@ impl Followed {
         heard: Option<Heard>,
         schedule: Option<Vec<u8>>,
     ) -> Result<Polled> {
-        let (connector, cx) = self.open().await?;
+        let (connector, mut cx) = self.open().await?;
+        cx.raw = self.wants_raw().await?;
         let mut polled = Polled::default();
         self.load(connector.as_ref(), &cx, &mut polled).await?;
         let ids: Vec<String> =

@@ -80,8 +80,7 @@ fn there(entry: &Entry, parent: Option<String>, synced: i64, bare: bool) -> Ther
 
 /// What of an entry goes into the log.
 pub(crate) fn kept(entry: &Entry) -> Metadata {
-    let plain = Entry { raw: None, ..entry.clone() };
-    Metadata::of(&plain)
+    Metadata::of(entry)
 }
 
 /// Changes with the content and stays the same through moves: of what the service tells, the surest.

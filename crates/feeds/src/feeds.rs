@@ -158,7 +158,7 @@ impl Feeds {
             Arc::clone(&parts.clock),
             live.clone(),
             owned.clone(),
-            parts.subscriptions,
+            parts.subscriptions.clone(),
         );
         let now = parts.clock.now().micros() / 1_000;
         let lending = Lending {
@@ -168,6 +168,7 @@ impl Feeds {
             lent: parts.lent,
             writing,
             pushing: parts.pushing.clone(),
+            subscriptions: parts.subscriptions,
         };
         let state = State {
             schedule: Schedule::new(now),

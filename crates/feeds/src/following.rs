@@ -35,6 +35,9 @@ pub struct Watched {
     /// Folders, with all below them. Empty: everything that the account can see.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folders: Vec<NativeId>,
+    /// Its events keep the service's own JSON of their objects.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub raw: bool,
 }
 
 impl Watched {

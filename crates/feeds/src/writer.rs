@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tramontane_activity::Event;
 use tramontane_activity::segment::{Group, encode};
+use tramontane_activity::{Event, Metadata};
 use tramontane_model::Clock;
 use tramontane_store::announcements::Announcement;
 use tramontane_store::log::{self, Append, CollectionWrite, Commit, Committed, FeedWrite};
@@ -229,6 +229,13 @@ impl Writer {
                 if wanted.is_empty() {
                     continue;
                 }
+                let plain: Vec<Event>;
+                let wanted = if !head.watched.raw && wanted.iter().any(|event| has_raw(event)) {
+                    plain = wanted.into_iter().map(without_raw).collect();
+                    plain.iter().collect()
+                } else {
+                    wanted
+                };
                 let group = Group::of(head.feed, head.head + 1, &wanted)?;
                 let events = i64::try_from(wanted.len()).unwrap_or(i64::MAX);
                 commit.appends.push(Append {
@@ -292,4 +299,21 @@ impl Writer {
         self.heads.insert(account, Heads { read: now, heads: heads.clone() });
         Ok(heads)
     }
+}
+
+/// The event without the service's own JSON of its object.
+fn without_raw(event: &Event) -> Event {
+    let mut event = event.clone();
+    if has_raw(&event)
+        && let Ok(mut members) = event.entry.read::<serde_json::Map<String, serde_json::Value>>()
+        && members.remove("raw").is_some()
+    {
+        event.entry = Metadata::of(&members);
+    }
+    event
+}
+
+/// Whether the event may carry the service's own JSON. A name cannot look like it: its quotes are escaped.
+fn has_raw(event: &Event) -> bool {
+    event.entry.text().contains("\"raw\":{")
 }

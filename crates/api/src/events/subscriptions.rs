@@ -5,7 +5,7 @@ use serde_json::Value;
 use tramontane_connector::EntryKind;
 use tramontane_feeds::Watched;
 use tramontane_feeds::following::MAX_RESOURCES;
-use tramontane_model::{Code, Kind, ResourceId, Timestamp};
+use tramontane_model::{Code, Kind, NativeId, ResourceId, Timestamp};
 use tramontane_store::feeds::Subscription;
 use utoipa::ToSchema;
 
@@ -40,6 +40,8 @@ pub(crate) struct One {
     subscription_type: &'static str,
     /// What it is limited to; empty: everything.
     monitored_resources: Vec<Resource>,
+    /// Whether its events keep the service's own JSON of their objects.
+    raw_data: bool,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created: Timestamp,
@@ -69,6 +71,8 @@ pub(crate) struct Change {
     subscription_type: Option<String>,
     /// Folders to watch with all below them; empty: everything.
     monitored_resources: Option<Vec<Watching>>,
+    /// Whether its events keep the service's own JSON of their objects, from now on.
+    raw_data: Option<bool>,
     /// On creation: whether this is about the default subscription.
     default: Option<bool>,
 }
@@ -85,7 +89,8 @@ pub(crate) struct Watching {
 }
 
 fn view(account: &Account, row: &Subscription) -> One {
-    let folders = Watched::of(row).folders.into_iter().map(|id| Resource {
+    let watched = Watched::of(row);
+    let folders = watched.folders.into_iter().map(|id| Resource {
         id: match account.is_root(&id) {
             true => "root".to_owned(),
             false => ResourceId::new(Kind::Folder, id).to_string(),
@@ -102,6 +107,7 @@ fn view(account: &Account, row: &Subscription) -> One {
         active: row.active,
         subscription_type: "changes",
         monitored_resources: folders.collect(),
+        raw_data: watched.raw,
         created: Timestamp::from_micros(row.created),
         modified: Timestamp::from_micros(row.modified),
     }
@@ -133,7 +139,7 @@ fn check_type(body: &JsonBody) -> Answer<()> {
 }
 
 /// Reads `monitored_resources`; `None` when it is absent.
-async fn watched(account: &Account, body: &JsonBody) -> Answer<Option<Watched>> {
+async fn folders(account: &Account, body: &JsonBody) -> Answer<Option<Vec<NativeId>>> {
     const NAME: &str = "monitored_resources";
     let bad = |rule: &str| Problem::invalid(NAME, rule);
     let list = match body.get(NAME) {
@@ -160,7 +166,7 @@ async fn watched(account: &Account, body: &JsonBody) -> Answer<Option<Watched>> 
             folders.push(folder);
         }
     }
-    Ok(Some(Watched { folders }))
+    Ok(Some(folders))
 }
 
 /// `GET .../subscriptions`.
@@ -184,11 +190,13 @@ pub(crate) async fn list(account: Account, query: Query) -> Answer {
 pub(crate) async fn create(account: Account, body: JsonBody) -> Answer {
     allowed(&account)?;
     check_type(&body)?;
-    let (watched, active) = (watched(&account, &body).await?, body.flag("active")?);
-    let bare = watched.is_none() && active.is_none() && !body.has("subscription_type");
+    let (folders, active) = (folders(&account, &body).await?, body.flag("active")?);
+    let raw = body.flag("raw_data")?;
+    let bare =
+        folders.is_none() && active.is_none() && raw.is_none() && !body.has("subscription_type");
     let default = body.flag("default")?.unwrap_or(bare);
     let (following, id) = (account.app().following(), account.id().number());
-    let watched = watched.unwrap_or_default();
+    let watched = Watched { folders: folders.unwrap_or_default(), raw: raw.unwrap_or(false) };
     if default {
         let (row, new) = following.follow(id, &watched).await?;
         // What is there stays as it is, but for one that is made switched off.
@@ -219,10 +227,13 @@ pub(crate) async fn retrieve(account: Account) -> Answer {
 pub(crate) async fn update(account: Account, body: JsonBody) -> Answer {
     allowed(&account)?;
     check_type(&body)?;
-    let (active, watched) = (body.flag("active")?, watched(&account, &body).await?);
+    let (active, folders) = (body.flag("active")?, folders(&account, &body).await?);
+    let raw = body.flag("raw_data")?;
     let row = find(&account).await?;
     let active = active.unwrap_or(row.active);
-    let watched = watched.unwrap_or_else(|| Watched::of(&row));
+    let before = Watched::of(&row);
+    let watched =
+        Watched { folders: folders.unwrap_or(before.folders), raw: raw.unwrap_or(before.raw) };
     let changed = account.app().following().change(row, active, &watched).await?;
     let row = changed.ok_or_else(|| Problem::not_found("subscription"))?;
     ok(&view(&account, &row))

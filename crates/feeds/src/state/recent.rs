@@ -184,7 +184,7 @@ mod tests {
             happened: None,
             detected: 0,
             actor: None,
-            entry: serde_json::to_value(entry).unwrap(),
+            entry: serde_json::to_value(entry).unwrap().into(),
             recovered: false,
             above: above.iter().map(|id| (*id).to_owned()).collect(),
         }

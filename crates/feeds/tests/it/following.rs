@@ -62,7 +62,7 @@ async fn two_processes_that_sweep_at_once_make_one_each() {
 async fn what_is_deleted_on_purpose_stays_deleted() {
     scratch::on_each_engine(|scratch| async {
         let following = old(&scratch).await;
-        let watched = Watched { folders: vec![NativeId::new("/a")] };
+        let watched = Watched { folders: vec![NativeId::new("/a")], raw: false };
         let (row, made) = following.follow(1, &watched).await.unwrap();
         assert!(made && Watched::of(&row) == watched);
         let (same, made) = following.follow(1, &Watched::default()).await.unwrap();
@@ -98,7 +98,7 @@ async fn a_feed_that_stopped_for_another_reason_is_not_resumed_by_a_change() {
 
 #[test]
 fn a_subscription_gets_what_happens_in_its_folders_and_to_them() {
-    let watched = Watched { folders: vec![NativeId::new("f")] };
+    let watched = Watched { folders: vec![NativeId::new("f")], raw: true };
     let mut event = crate::house::event("a");
     assert!(!watched.has(&event));
     event.above = vec!["g".into(), "f".into(), "root".into()];
