@@ -81,6 +81,7 @@ impl Writers {
                 manifest: Vec::new(),
                 progress: vec![7; 200],
                 modified: NOW,
+                name: None,
             },
             expected: (*generation > 1).then_some(*generation - 1),
             change: Some((*generation, vec![7; 43 * events.len()])),

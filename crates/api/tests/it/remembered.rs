@@ -31,8 +31,7 @@ struct Plain(Memory);
 impl Connector for Plain {
     fn descriptor(&self) -> &'static Descriptor {
         static DESCRIPTOR: std::sync::OnceLock<Descriptor> = std::sync::OnceLock::new();
-        DESCRIPTOR
-            .get_or_init(|| Descriptor { name: "plain", ..*Memory::new().descriptor() })
+        DESCRIPTOR.get_or_init(|| Descriptor { name: "plain", ..*Memory::new().descriptor() })
     }
 
     async fn identify(&self, cx: &Cx) -> Result<Identity> {
