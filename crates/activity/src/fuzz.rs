@@ -10,6 +10,7 @@ fuzz!(
     [b"\x01\x00\x01\x00".as_slice(), b"\x01\x00\x0b\x01\x01\x01\x01\x01\x02\x01\x02{}[]"],
     |data| {
         if let Ok(groups) = segment::decode(data) {
+            assert_eq!(segment::decode(&segment::seal(&groups)), Ok(groups.clone()));
             assert_eq!(segment::decode(&segment::encode(&groups)), Ok(groups));
         }
     }

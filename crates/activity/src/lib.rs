@@ -11,6 +11,7 @@
 )]
 
 pub mod announced;
+mod columns;
 pub mod delivery;
 pub mod event;
 pub mod feed;

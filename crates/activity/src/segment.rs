@@ -4,17 +4,21 @@
 //! Form: a version, a method (0 as it is, 1 zstd), the length of the plain form, then the plain form: the
 //! number of groups; per group feed, sequence, position, time and number of events; the length of
 //! each event; the events as JSON. Numbers are unsigned LEB128.
+//!
+//! Sealed blocks have the method 2: the numbers of the groups, compressed, then the events in columns.
 
 use std::borrow::Borrow;
 use std::cell::RefCell;
 
 use zstd::bulk::{Compressor, Decompressor};
 
+use crate::columns::{self, distance, unzigzag};
 use crate::event::Event;
 
 const VERSION: u8 = 1;
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
+const COLUMNS: u8 = 2;
 /// Shorter ones are kept as they are: compressing would not pay.
 const WORTH_COMPRESSING: usize = 1_024;
 /// Rows are sealed soon, and made and read often before.
@@ -78,7 +82,79 @@ impl Group {
 /// Writes a segment that is read seldom and kept for long: it takes more time, and less space, than [`encode`].
 #[must_use]
 pub fn seal(groups: &[Group]) -> Vec<u8> {
-    pack(groups, SEALED_LEVEL)
+    let events: Vec<&[u8]> =
+        groups.iter().flat_map(|group| &group.events).map(|event| &**event).collect();
+    let Some(columns) = columns::split(&events) else { return pack(groups, SEALED_LEVEL) };
+    let mut out = vec![VERSION, COLUMNS];
+    let heads = heads_of(groups);
+    let packed = squeeze(&heads, SEALED_LEVEL).unwrap_or_default();
+    put(&mut out, heads.len() as u64);
+    put(&mut out, packed.len() as u64);
+    out.extend_from_slice(&packed);
+    out.extend_from_slice(&columns);
+    out
+}
+
+/// What groups are but for their events, each number by its distance from what the group before lets expect.
+fn heads_of(groups: &[Group]) -> Vec<u8> {
+    let (mut streams, mut expected) = ([const { Vec::new() }; 5], [0_i64; 5]);
+    for group in groups {
+        let count = i64::try_from(group.events.len()).unwrap_or(i64::MAX);
+        let numbers = [group.feed, group.sequence, group.position, group.at, count];
+        for ((stream, number), from) in streams.iter_mut().zip(numbers).zip(expected) {
+            put(stream, distance(number, from));
+        }
+        expected = following(numbers);
+    }
+    let mut heads = Vec::new();
+    put(&mut heads, groups.len() as u64);
+    heads.extend(streams.concat());
+    heads
+}
+
+/// The numbers that the next group is likely to have.
+fn following([feed, sequence, position, at, count]: [i64; 5]) -> [i64; 5] {
+    [feed, sequence.wrapping_add(count), position.wrapping_add(count), at, 1]
+}
+
+fn unsealed(mut rest: &[u8]) -> Result<Vec<Group>, Error> {
+    let (length, packed) = (take_length(&mut rest, MAX_PLAIN)?, take_length(&mut rest, MAX_PLAIN)?);
+    let (packed, columns) = rest.split_at_checked(packed).ok_or(Error::Damaged)?;
+    let heads = inflate(packed, length).ok_or(Error::Damaged)?;
+    let mut heads = heads.as_slice();
+    let count = take_length(&mut heads, MAX_EVENTS)?;
+    let mut far = Vec::new();
+    for _ in 0..count.saturating_mul(5) {
+        far.push(unzigzag(take(&mut heads)?));
+    }
+    let (mut groups, mut total, mut expected) = (Vec::new(), 0_usize, [0_i64; 5]);
+    for group in 0..count {
+        let mut numbers = expected;
+        for (index, number) in numbers.iter_mut().enumerate() {
+            let far = far.get(index * count + group).ok_or(Error::Damaged)?;
+            *number = number.wrapping_add(*far);
+        }
+        let events = usize::try_from(numbers[4]).map_err(|_| Error::Damaged)?;
+        total = total.saturating_add(events);
+        if total > MAX_EVENTS || numbers.iter().any(|number| *number < 0) {
+            return Err(Error::Damaged);
+        }
+        groups.push((numbers, events));
+        expected = following(numbers);
+    }
+    let mut columns = columns;
+    let mut events = columns::join(&mut columns, total)?.into_iter();
+    if !columns.is_empty() || !heads.is_empty() {
+        return Err(Error::Damaged);
+    }
+    let group = |([feed, sequence, position, at, _], count): ([i64; 5], usize)| Group {
+        feed,
+        sequence,
+        position,
+        at,
+        events: events.by_ref().take(count).collect(),
+    };
+    Ok(groups.into_iter().map(group).collect())
 }
 
 /// Writes a segment.
@@ -139,6 +215,9 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Group>, Error> {
     let (&method, mut rest) = rest.split_first().ok_or(Error::Damaged)?;
     if version != VERSION {
         return Err(Error::Version);
+    }
+    if method == COLUMNS {
+        return unsealed(rest);
     }
     let length = take_length(&mut rest, MAX_PLAIN)?;
     let unpacked;
@@ -252,6 +331,7 @@ mod tests {
                     })
                     .collect();
                 assert_eq!(decode(&encode(&groups)).unwrap(), groups);
+                assert_eq!(decode(&seal(&groups)).unwrap(), groups);
             }
         }
         let one = Group::of(1, 1, &[event(4)]).unwrap();
@@ -272,6 +352,10 @@ mod tests {
         let whole = encode(&[Group::of(1, 1, &[event(1), event(2)]).unwrap()]);
         for length in 0..whole.len() {
             assert!(decode(&whole[..length]).is_err(), "{length}");
+        }
+        let sealed = seal(&[Group::of(1, 1, &[event(1), event(2)]).unwrap()]);
+        for length in 0..sealed.len() {
+            assert!(decode(&sealed[..length]).is_err(), "{length}");
         }
         let mut newer = whole.clone();
         newer[0] = 9;

@@ -7,7 +7,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "a measurement that cannot be made must stop"
 )]
 
@@ -81,6 +80,7 @@ impl Writers {
                 manifest: Vec::new(),
                 progress: vec![7; 200],
                 modified: NOW,
+                name: None,
             },
             expected: (*generation > 1).then_some(*generation - 1),
             change: Some((*generation, vec![7; 43 * events.len()])),
