@@ -38,6 +38,7 @@ fn rules(path_ids: bool) -> Rules {
         names_by_path: false,
         silent_below: false,
         splits_moves: false,
+        trees: false,
         root: if path_ids { String::new() } else { "root".into() },
         root_id: if path_ids { "/".into() } else { "root".into() },
     }
@@ -123,7 +124,10 @@ async fn write(db: &Db, account: i64, entries: usize, path_ids: bool) -> usize {
     let subscription = Subscription::first(format!("sub_{account}"), account, 1);
     assert!(feeds::subscribe(db, &feed, &subscription).await.unwrap());
     let machine = Machine::new(rules(path_ids));
-    let machine = machine.plan(Told::Folder(Vec::new()), &mut Table::default(), 1).unwrap().next;
+    let machine = machine
+        .plan(Told::Folder { entries: Vec::new(), next: None }, &mut Table::default(), 1)
+        .unwrap()
+        .next;
     let bytes = blocks.values().map(Vec::len).sum();
     let put = blocks.into_iter().map(|(id, bytes)| (format!("{:032x}", id.0), bytes)).collect();
     let collection = CollectionWrite {

@@ -257,7 +257,7 @@ fn events(service: &str, chance: &mut Chance, count: usize, mut now: i64) -> Vec
             happened: entry.modified.map(|at| at.micros()).filter(|_| !gone),
             detected: now + 400_000 + chance.below(200_000) as i64,
             actor: None,
-            entry: value,
+            entry: value.into(),
             recovered: false,
             above: Vec::new(),
         });

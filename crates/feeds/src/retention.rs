@@ -16,6 +16,9 @@ pub const NEWEST: i64 = 10_000;
 /// The fewest days that events are kept, whatever an application asks for.
 pub const LEAST_DAYS: i64 = 7;
 
+/// The member of an application's settings that names its days.
+pub const EVENT_DAYS: &str = "event_days";
+
 /// The most events of one block that is kept: the newest is written anew until it is full.
 const BLOCK: usize = 1_024;
 /// Events that are read at once.

@@ -39,7 +39,7 @@ fn event(number: usize) -> Event {
         happened: Some(NOW),
         detected: NOW + number as i64,
         actor: None,
-        entry: serde_json::Value::Null,
+        entry: serde_json::Value::Null.into(),
         recovered: false,
         above: Vec::new(),
     }

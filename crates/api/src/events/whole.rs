@@ -19,6 +19,7 @@ use tramontane_accounts::{Caller, KeyCaller};
 use tramontane_activity::Category;
 use tramontane_feeds::following::FIRST_FEED;
 use tramontane_feeds::live::Watch;
+use tramontane_feeds::retention::EVENT_DAYS;
 use tramontane_feeds::shard::SHARDS;
 use tramontane_feeds::{Error, Numbered};
 use tramontane_model::Code;
@@ -282,12 +283,24 @@ impl Whole {
             };
             if first.position > next {
                 self.places.set(extent.shard, first.position);
-                self.lost(outlet).await?;
+                if self.lost_between(extent.shard, next).await? {
+                    self.lost(outlet).await?;
+                }
             }
             self.send(outlet, extent.shard, events).await?;
         }
         outlet.flush().await?;
         Ok(found)
+    }
+
+    /// Whether positions from one on are missing for this application: they left the days of the log, or it keeps
+    /// fewer days itself. Where only others do, nothing of its own is missing.
+    async fn lost_between(&self, shard: i64, from: i64) -> Result<bool, End> {
+        if self.key.application.settings.get(EVENT_DAYS).is_some() {
+            return Ok(true);
+        }
+        let extents = self.app.log().shards().await?;
+        Ok(extents.iter().any(|extent| extent.shard == shard && extent.first > from))
     }
 
     async fn send(

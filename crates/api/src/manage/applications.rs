@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use serde_json::Value;
 use tramontane_accounts::{Application, NewApplication};
-use tramontane_feeds::retention::LEAST_DAYS;
+use tramontane_feeds::retention::{EVENT_DAYS, LEAST_DAYS};
 use url::Url;
 
 use super::{Manager, values, views};
@@ -15,9 +15,6 @@ use crate::state::App;
 
 /// Where the hash of the client secret is kept among the settings.
 pub(crate) const CLIENT_SECRET: &str = "client_secret_hash";
-
-/// How many days its events are kept.
-pub(crate) const EVENT_DAYS: &str = "event_days";
 
 const MAX_TEXT_CHARS: usize = 10_000;
 const MAX_URL_BYTES: usize = 2_000;

@@ -6,12 +6,13 @@ use serde_json::Value;
 use tramontane_accounts::ShownKey;
 use tramontane_activity::delivery::{Outcome, attempt};
 use tramontane_feeds::deliver::{self, Endpoint, Format};
+use tramontane_feeds::retention::EVENT_DAYS;
 use tramontane_model::Timestamp;
 use tramontane_store::sites;
 use tramontane_store::{deliveries, developers, locations, service_keys, usage, webhooks};
 use utoipa::ToSchema;
 
-use super::applications::{CLIENT_SECRET, EVENT_DAYS};
+use super::applications::CLIENT_SECRET;
 
 /// The moment that a row holds.
 pub(crate) fn moment(micros: i64) -> String {

@@ -82,10 +82,15 @@ async fn remember(house: &House, account: AccountId, items: &[Item]) {
         names_by_path: false,
         silent_below: false,
         splits_moves: false,
+        trees: false,
         root: root(),
         root_id: root(),
     };
-    let listed = Machine::new(rules).plan(Told::Folder(Vec::new()), &mut Table::default(), 1);
+    let listed = Machine::new(rules).plan(
+        Told::Folder { entries: Vec::new(), next: None },
+        &mut Table::default(),
+        1,
+    );
     let machine = listed.unwrap().next;
     assert!(machine.has_listed());
     let order = order(false);
@@ -260,7 +265,7 @@ async fn recent_files_come_from_the_feed_when_it_tells_all_that_was_asked() {
         let entry = serde_json::to_value(entry).unwrap();
         let base = event(action, name);
         let object = tramontane_activity::Object { id: native(id), ..base.object.clone() };
-        Event { object, entry, ..base }
+        Event { object, entry: entry.into(), ..base }
     };
     let now = house.app().now();
     let later = Timestamp::from_micros(now.micros() + 1_000_000);

@@ -45,6 +45,7 @@ fn rules(path_ids: bool, root_id: &str) -> Rules {
         names_by_path: false,
         silent_below: false,
         splits_moves: false,
+        trees: false,
         root: if path_ids { String::new() } else { root_id.to_owned() },
         root_id: root_id.to_owned(),
     }
@@ -90,10 +91,16 @@ impl<'h> Watched<'h> {
             size,
             sharing: None,
             old: false,
-            entry: serde_json::Value::Null,
+            entry: tramontane_activity::Metadata::default(),
         };
         let key = if by_path { path.to_owned() } else { self.id(path) };
-        Observation { key, seen: Seen::There(Box::new(there)), at: None, by: None, hint: None }
+        Observation {
+            key,
+            seen: Seen::There(std::sync::Arc::new(there)),
+            at: None,
+            by: None,
+            hint: None,
+        }
     }
 
     /// Looks at a tree until the machine rests, committing each step. Blocks are made with every so manieth
@@ -106,18 +113,23 @@ impl<'h> Watched<'h> {
             let told = match self.machine.ask() {
                 Ask::Rest => return,
                 Ask::Latest => Told::Latest("c".into()),
-                Ask::Folder(key) => Told::Folder(
-                    tree.iter()
-                        .filter(|(path, _)| path.rsplit_once('/').unwrap().0 == key)
+                Ask::Folder { folder, .. } => Told::Folder {
+                    entries: tree
+                        .iter()
+                        .filter(|(path, _)| path.rsplit_once('/').unwrap().0 == folder)
                         .map(|(path, size)| self.observed(path, *size))
                         .collect(),
-                ),
+                    next: None,
+                },
+                Ask::Tree(_) => unreachable!("folders are listed"),
                 Ask::Listing(_) => Told::Listing {
                     entries: tree.iter().map(|(path, size)| self.observed(path, *size)).collect(),
                     next: None,
                     cursor: None,
                 },
-                Ask::Verify(_) => Told::There(BTreeSet::new()),
+                Ask::Verify(keys) => Told::There(
+                    keys.into_iter().filter(|key| tree.contains_key(key)).collect::<BTreeSet<_>>(),
+                ),
                 Ask::Changes(_) if step > 3 => return,
                 Ask::Changes(_) => Told::Changes {
                     observations: tree
@@ -391,8 +403,8 @@ async fn nothing_is_said_before_everything_was_listed_or_when_nobody_follows() {
         let tree = tree(3, 2);
         // The first folder alone.
         let listed = vec![watched.observed("/top", None)];
-        let plan =
-            watched.machine.clone().plan(Told::Folder(listed), &mut watched.known, 1).unwrap();
+        let told = Told::Folder { entries: listed, next: None };
+        let plan = watched.machine.clone().plan(told, &mut watched.known, 1).unwrap();
         watched.commit(&plan, false).await;
         assert_eq!(digest().await.unwrap(), None);
         assert_eq!(states.size(1, &root, &root).await.unwrap(), None);
