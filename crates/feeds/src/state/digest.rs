@@ -5,8 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
-use tramontane_activity::feed::ItemKind;
 use tramontane_activity::feed::remembered::From;
+use tramontane_activity::feed::{Item, ItemKind};
 use tramontane_model::NativeId;
 
 use super::{Opened, Part as Collection, States, TRIES, reference};
@@ -180,6 +180,7 @@ impl Opened {
             let Some(mut walk) = self.walk(part)? else { break };
             roots.push(folder_id(&walk.part.rules.root_id, root));
             let mut from = From::default();
+            let mut above = Above::default();
             loop {
                 let page = walk.page(&from).await?;
                 for (key, item) in &page.items {
@@ -189,7 +190,7 @@ impl Opened {
                         continue;
                     }
                     line.clear();
-                    write_line(&mut line, &id, &parent(walk.part, key, item, root), item);
+                    write_line(&mut line, &id, above.of(walk.part, key, item, root), item);
                     let hash = hash(&line);
                     let within = gathering.iter_mut().filter(|one| one.part.prefix.has(place));
                     within.for_each(|one| one.take(place, &id, hash));
@@ -211,13 +212,23 @@ fn folder_id(id: &str, root: &NativeId) -> String {
     tramontane_connector::EntryRef::folder(NativeId::new(id)).resource().to_string()
 }
 
-fn parent(
-    part: &Collection,
-    key: &str,
-    item: &tramontane_activity::feed::Item,
-    root: &NativeId,
-) -> String {
-    part.folder_of(key, item).map(|folder| folder_id(&folder, root)).unwrap_or_default()
+/// The folder of the item before: often that of the next one, too.
+#[derive(Default)]
+struct Above {
+    native: Option<String>,
+    shown: String,
+}
+
+impl Above {
+    /// The API's id of the folder that an item is in; empty when there is none that is known.
+    fn of(&mut self, part: &Collection, key: &str, item: &Item, root: &NativeId) -> &str {
+        let native = part.folder_of(key, item);
+        if native != self.native {
+            self.shown = native.as_deref().map(|id| folder_id(id, root)).unwrap_or_default();
+            self.native = native;
+        }
+        &self.shown
+    }
 }
 
 /// The first 64 bits of an object's key.
@@ -227,7 +238,7 @@ fn place(id: &str) -> u64 {
 }
 
 /// What is hashed of an object: id, id of its folder, size and name, with zero bytes between.
-fn write_line(line: &mut Vec<u8>, id: &str, parent: &str, item: &tramontane_activity::feed::Item) {
+fn write_line(line: &mut Vec<u8>, id: &str, parent: &str, item: &Item) {
     let size = item.size.filter(|_| item.kind == ItemKind::File);
     let size = size.map(|size| size.to_string()).unwrap_or_default();
     for text in [id, parent, size.as_str()] {
