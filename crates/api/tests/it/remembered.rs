@@ -262,7 +262,7 @@ async fn recent_files_come_from_the_feed_when_it_tells_all_that_was_asked() {
             modified: Some(at),
             ..Entry::file(NativeId::new(native(id)), name, Some(parent))
         };
-        let entry = tramontane_activity::Metadata::of(&entry);
+        let entry = serde_json::to_value(entry).unwrap();
         let base = event(action, name);
         let object = tramontane_activity::Object { id: native(id), ..base.object.clone() };
         Event { object, entry: entry.into(), ..base }
