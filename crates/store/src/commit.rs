@@ -6,7 +6,7 @@ use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::log::{Append, CollectionWrite, Commit, Committed, FeedWrite};
 use crate::record::{statement, statement_text};
-use crate::rows::{pieces, pieces_within, values};
+use crate::rows::{Bounds, pieces, pieces_by, values};
 
 /// What a row takes beside its longest values, as far as it is counted.
 const ROW: usize = 128;
@@ -35,7 +35,7 @@ pub async fn commit_all(db: &Db, commits: &[Commit]) -> Result<Vec<Committed>> {
     if done.iter().any(|one| !matches!(one, Committed::At(_))) {
         return Ok(done);
     }
-    if !write(&mut tx, commits, &done, db.burst()).await? {
+    if !write(&mut tx, commits, &done, db.bounds()).await? {
         done.fill(Committed::Stale);
         return Ok(done);
     }
@@ -67,7 +67,7 @@ async fn advance_shards(db: &Db, tx: &mut Tx, commits: &[Commit]) -> Result<Vec<
     if done.contains(&Committed::Fenced) {
         return Ok(done);
     }
-    for piece in pieces(commits) {
+    for piece in pieces(commits, db.bounds()) {
         let mut query = statement_text(format!(
             "WITH moved (shard, events, day) AS (VALUES {}) UPDATE shards \
              SET head = head + moved.events, slice = moved.day FROM moved WHERE id = moved.shard",
@@ -86,7 +86,7 @@ async fn write(
     tx: &mut Tx,
     commits: &[Commit],
     firsts: &[Committed],
-    burst: usize,
+    bounds: Bounds,
 ) -> Result<bool> {
     let mut placed = Vec::new();
     let mut opened: Vec<(i64, i64, i64)> = Vec::new();
@@ -102,14 +102,14 @@ async fn write(
             opened.push((commit.shard, commit.slice, first));
         }
     }
-    if !move_heads(tx, &placed).await? {
+    if !move_heads(tx, &placed, bounds).await? {
         return Ok(false);
     }
-    insert_rows(tx, &placed, burst).await?;
-    note_opened(tx, &placed, &opened).await?;
+    insert_rows(tx, &placed, bounds).await?;
+    note_opened(tx, &placed, &opened, bounds).await?;
     let collections: Vec<&CollectionWrite> =
         commits.iter().flat_map(|commit| &commit.collections).collect();
-    if !write_collections(tx, &collections, burst).await? {
+    if !write_collections(tx, &collections, bounds).await? {
         return Ok(false);
     }
     for (account, id) in commits.iter().flat_map(|commit| &commit.gone) {
@@ -121,12 +121,12 @@ async fn write(
         }
     }
     let feeds: Vec<&FeedWrite> = commits.iter().flat_map(|commit| &commit.feeds).collect();
-    write_feeds(tx, &feeds).await?;
+    write_feeds(tx, &feeds, bounds).await?;
     Ok(true)
 }
 
-async fn move_heads(tx: &mut Tx, placed: &[Placed<'_>]) -> Result<bool> {
-    for piece in pieces(placed) {
+async fn move_heads(tx: &mut Tx, placed: &[Placed<'_>], bounds: Bounds) -> Result<bool> {
+    for piece in pieces(placed, bounds) {
         let mut query = statement_text(format!(
             "WITH grown (of_feed, old, events) AS (VALUES {}) UPDATE subscriptions \
              SET head = head + grown.events FROM grown \
@@ -143,10 +143,10 @@ async fn move_heads(tx: &mut Tx, placed: &[Placed<'_>]) -> Result<bool> {
     Ok(true)
 }
 
-async fn insert_rows(tx: &mut Tx, placed: &[Placed<'_>], burst: usize) -> Result<()> {
+async fn insert_rows(tx: &mut Tx, placed: &[Placed<'_>], bounds: Bounds) -> Result<()> {
     for of_slice in placed.chunk_by(|one, other| one.slice == other.slice) {
         let slice = of_slice.first().map_or(0, |one| one.slice);
-        for piece in pieces_within(of_slice, burst, |one| ROW + one.append.body.len()) {
+        for piece in pieces_by(of_slice, bounds, |one| ROW + one.append.body.len()) {
             let mut query = statement_text(format!(
                 "INSERT INTO log_rows_{slice} (shard, position, events, feed, sequence, at, body) \
                  VALUES {}",
@@ -169,7 +169,12 @@ async fn insert_rows(tx: &mut Tx, placed: &[Placed<'_>], burst: usize) -> Result
 }
 
 /// Notes where feeds and shards begin in a slice.
-async fn note_opened(tx: &mut Tx, placed: &[Placed<'_>], shards: &[(i64, i64, i64)]) -> Result<()> {
+async fn note_opened(
+    tx: &mut Tx,
+    placed: &[Placed<'_>],
+    shards: &[(i64, i64, i64)],
+    bounds: Bounds,
+) -> Result<()> {
     let feeds: Vec<(i64, i64, i64)> = placed
         .iter()
         .filter(|one| one.append.opens)
@@ -179,7 +184,7 @@ async fn note_opened(tx: &mut Tx, placed: &[Placed<'_>], shards: &[(i64, i64, i6
         ("log_feeds (feed", "sequence", feeds.as_slice()),
         ("log_shards (shard", "position", shards),
     ] {
-        for piece in pieces(rows) {
+        for piece in pieces(rows, bounds) {
             let mut query = statement_text(format!(
                 "INSERT INTO {table}, slice, {first}) VALUES {} ON CONFLICT DO NOTHING",
                 values(1, piece.len(), 3)
@@ -193,7 +198,11 @@ async fn note_opened(tx: &mut Tx, placed: &[Placed<'_>], shards: &[(i64, i64, i6
     Ok(())
 }
 
-async fn write_collections(tx: &mut Tx, writes: &[&CollectionWrite], burst: usize) -> Result<bool> {
+async fn write_collections(
+    tx: &mut Tx,
+    writes: &[&CollectionWrite],
+    bounds: Bounds,
+) -> Result<bool> {
     let (new, known): (Vec<&CollectionWrite>, Vec<&CollectionWrite>) =
         writes.iter().partition(|write| write.expected.is_none());
     let bytes = |write: &&CollectionWrite| {
@@ -201,7 +210,7 @@ async fn write_collections(tx: &mut Tx, writes: &[&CollectionWrite], burst: usiz
         let cursor = row.cursor.as_ref().map_or(0, String::len);
         ROW + cursor + row.manifest.len() + row.progress.len()
     };
-    for piece in pieces_within(&new, burst, bytes) {
+    for piece in pieces_by(&new, bounds, bytes) {
         let mut query = statement_text(format!(
             "INSERT INTO collections (account, id, root, generation, cursor, manifest, progress, \
              modified, name) VALUES {} ON CONFLICT (account, id) DO NOTHING",
@@ -223,7 +232,7 @@ async fn write_collections(tx: &mut Tx, writes: &[&CollectionWrite], burst: usiz
             return Ok(false);
         }
     }
-    for piece in pieces_within(&known, burst, bytes) {
+    for piece in pieces_by(&known, bounds, bytes) {
         let mut query = statement_text(format!(
             "WITH fresh (of_account, of_id, expected, generation, cursor, manifest, progress, \
              modified, root) AS (VALUES {}) UPDATE collections SET \
@@ -256,17 +265,17 @@ async fn write_collections(tx: &mut Tx, writes: &[&CollectionWrite], burst: usiz
             .execute(&mut **tx)
             .await?;
     }
-    insert_changes(tx, writes, burst).await?;
+    insert_changes(tx, writes, bounds).await?;
     write_blocks(tx, writes).await?;
     Ok(true)
 }
 
-async fn insert_changes(tx: &mut Tx, writes: &[&CollectionWrite], burst: usize) -> Result<()> {
+async fn insert_changes(tx: &mut Tx, writes: &[&CollectionWrite], bounds: Bounds) -> Result<()> {
     let changes: Vec<_> = writes
         .iter()
         .filter_map(|write| write.change.as_ref().map(|change| (&write.row, change)))
         .collect();
-    for piece in pieces_within(&changes, burst, |(_, (_, data))| ROW + data.len()) {
+    for piece in pieces_by(&changes, bounds, |(_, (_, data))| ROW + data.len()) {
         let mut query = statement_text(format!(
             "INSERT INTO state_changes (account, collection, number, data) VALUES {}",
             values(1, piece.len(), 4)
@@ -320,8 +329,8 @@ async fn forget_collection(tx: &mut Tx, account: i64, id: &str) -> Result<()> {
     Ok(())
 }
 
-async fn write_feeds(tx: &mut Tx, feeds: &[&FeedWrite]) -> Result<()> {
-    for piece in pieces(feeds) {
+async fn write_feeds(tx: &mut Tx, feeds: &[&FeedWrite], bounds: Bounds) -> Result<()> {
+    for piece in pieces(feeds, bounds) {
         let mut query = statement_text(format!(
             "WITH polled (of_account, learnt, at) AS (VALUES {}) UPDATE feeds \
              SET schedule = COALESCE(polled.learnt, schedule), synced = polled.at FROM polled \

@@ -14,6 +14,7 @@ use sqlx::{Any, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Sq
 
 use crate::dialect::Dialect;
 use crate::error::{Error, Result};
+use crate::rows::Bounds;
 
 /// A transaction; rolled back when dropped.
 pub(crate) type Tx = sqlx::Transaction<'static, Any>;
@@ -24,7 +25,7 @@ pub struct Db {
     writer: AnyPool,
     reader: AnyPool,
     dialect: Dialect,
-    burst: usize,
+    bounds: Bounds,
     writes: Arc<AtomicU64>,
 }
 
@@ -54,6 +55,10 @@ static DRIVERS: Once = Once::new();
 /// So much fits into one TLS record. The driver leaves Nagle's algorithm on (sqlx 0.9.0), and the second of two
 /// records then waits for the server's delayed acknowledgement of the first: 40 ms for each statement that is longer.
 const TLS_BURST: usize = 12 << 10;
+/// No engine's limit of parameters is met.
+const WIDE: Bounds = Bounds { rows: 512, bytes: usize::MAX };
+/// SQLite's driver looks each parameter up by its name: many cost the square.
+const NARROW: Bounds = Bounds { rows: 16, bytes: usize::MAX };
 
 /// The migrations in order: number, name, text. A text that was released never changes.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -92,7 +97,8 @@ impl Db {
                     return Ok(Self::over(pool.clone(), pool, dialect));
                 }
                 let pool = pool(url, dialect, true, limits.connections, limits).await?;
-                Ok(Self { burst: TLS_BURST, ..Self::over(pool.clone(), pool, dialect) })
+                let bounds = Bounds { bytes: TLS_BURST, ..WIDE };
+                Ok(Self { bounds, ..Self::over(pool.clone(), pool, dialect) })
             }
             Dialect::Sqlite => {
                 let url = creating(url);
@@ -113,7 +119,11 @@ impl Db {
     }
 
     fn over(writer: AnyPool, reader: AnyPool, dialect: Dialect) -> Self {
-        Self { writer, reader, dialect, burst: usize::MAX, writes: Arc::default() }
+        let bounds = match dialect {
+            Dialect::Postgres => WIDE,
+            Dialect::Sqlite => NARROW,
+        };
+        Self { writer, reader, dialect, bounds, writes: Arc::default() }
     }
 
     /// The URL of a SQLite file.
@@ -198,9 +208,9 @@ impl Db {
         self.writes.load(Ordering::Relaxed)
     }
 
-    /// The most bytes that one statement of many rows should carry.
-    pub(crate) fn burst(&self) -> usize {
-        self.burst
+    /// How much one statement of many rows should carry.
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     /// Which engine this is.

@@ -8,7 +8,7 @@ use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::log::{gone, slice_of};
 use crate::record::{json, record, select, select_text, statement, statement_text};
-use crate::rows::{pieces_within, values};
+use crate::rows::{pieces_by, values};
 
 record! {
     /// How far a webhook has read a shard.
@@ -160,7 +160,7 @@ pub async fn keep(
 ) -> Result<Vec<i64>> {
     let mut tx = db.begin().await?;
     let mut held = Vec::with_capacity(marks.len());
-    for piece in pieces_within(marks, db.burst(), |mark| 64 + mark.parked.len()) {
+    for piece in pieces_by(marks, db.bounds(), |mark| 64 + mark.parked.len()) {
         let mut query = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "WITH marks (of_shard, epoch, position, parked) AS (VALUES {}) \
              UPDATE delivery_positions SET position = marks.position, parked = marks.parked, \

@@ -482,7 +482,7 @@ pub async fn seal(
     .bind(block.body.as_slice())
     .execute(&mut *tx)
     .await?;
-    for group in pieces(places) {
+    for group in pieces(places, db.bounds()) {
         let mut query = statement_text(format!(
             "INSERT INTO log_index_{slice} (feed, sequence, events, shard, position) VALUES {}",
             values(1, group.len(), 5)
