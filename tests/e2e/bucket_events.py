@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A bucket whose events go to a queue (moto's S3 and SQS): what happens in the bucket is told, and the queue is emptied.
+"""A bucket whose events go to a queue (moto's S3 and SQS): what happens in it is told, and the queue is emptied.
 
     tests/e2e/bucket_events.py
 """

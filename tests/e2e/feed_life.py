@@ -139,7 +139,8 @@ def explained(scene, receiver, account, event):
     check(health["source"] == "watch" and health["following"] and health["lag"] < 60 and health["polling"],
           "the feed's health tells where changes come from")
     answer = scene.get(account, f"/events/explain?event={event['id']}")
-    check([one["status"] for one in answer["deliveries"]] == ["delivered", "unwanted"], "an event's deliveries are told")
+    check([one["status"] for one in answer["deliveries"]] == ["delivered", "unwanted"],
+          "an event's deliveries are told")
     check(any(nudge["by"] == "watch" for nudge in answer["nudges"]) and any(look["events"] for look in answer["looks"]),
           "and what was heard and read")
     answer = scene.get(account, f"/events/explain?object={event['metadata']['id']}")

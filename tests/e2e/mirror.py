@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""A customer's mirror of accounts, kept by a listing and the events after it, and compared by digests: this is the rule of
-docs/activity.md written a second time. Also that search, recent files and sizes of folders are what the mirror says.
+"""A customer's mirror of accounts, kept by a listing and the events after it, and compared by digests: this is the
+rule of docs/activity.md written a second time. Also that search, recent files and sizes of folders are what the mirror
+says.
 
     tests/e2e/mirror.py            every service; TRAMONTANE_E2E_SERVICES=local,webdav some
 """
@@ -106,8 +107,8 @@ class Mirror:
         return list(found.values())
 
     def differing(self, ask, cursor):
-        """The ids of the objects that differ from the digest, and how many requests it took to find them; no ids when the
-        digest is of another place."""
+        """The ids of the objects that differ from the digest, and how many requests it took to find them; no ids when
+        the digest is of another place."""
         wanted, wrong, requests = [""], set(), 0
         while wanted:
             part, wanted = wanted[:16], wanted[16:]
@@ -185,7 +186,8 @@ class Customer(threading.Thread):
         return page["objects"]
 
     def compare(self, what, expected=frozenset()):
-        """The mirror and the digest agree, but for what is expected; others write to some of these servers, so not at once."""
+        """The mirror and the digest agree, but for what is expected; others write to some of these servers, so not at
+        once."""
         began, wrong = time.monotonic(), None
         while time.monotonic() - began < PATIENCE:
             while self.read():

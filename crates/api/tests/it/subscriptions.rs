@@ -45,7 +45,7 @@ async fn every_new_account_has_its_default_subscription() {
                 "id": id, "type": "subscription", "api": "events",
                 "href": format!("https://tramontane.example.com/v1/accounts/{account}/subscriptions/{id}"),
                 "account": account.number(), "default": true, "active": true,
-                "subscription_type": "changes", "monitored_resources": [],
+                "subscription_type": "changes", "monitored_resources": [], "raw_data": false,
                 "created": one["created"], "modified": one["created"],
             })
         );

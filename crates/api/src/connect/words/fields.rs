@@ -276,6 +276,30 @@ const TABLE: &[(&str, [&str; 5])] = &[
             "只顯示儲存貯體中的這個資料夾作為根目錄。",
         ],
     ),
+    (
+        "Event queue",
+        [
+            "Warteschlange für Ereignisse",
+            "File d’événements",
+            "Cola de eventos",
+            "イベントキュー",
+            "事件佇列",
+        ],
+    ),
+    (
+        "Optional: the URL of an SQS queue that the bucket's events go to, for this account alone. Changes are then \
+         noticed within seconds.",
+        [
+            "Optional: die URL einer SQS-Warteschlange, in die die Ereignisse des Buckets gehen, nur für dieses Konto. \
+             Änderungen werden dann in Sekunden bemerkt.",
+            "Facultatif : l’URL d’une file SQS qui reçoit les événements du bucket, pour ce compte seulement. Les \
+             modifications sont alors remarquées en quelques secondes.",
+            "Opcional: la URL de una cola SQS a la que van los eventos del bucket, solo para esta cuenta. Los cambios se \
+             notan entonces en segundos.",
+            "任意：このアカウント専用の、バケットのイベントが送られる SQS キューの URL。変更が数秒で検知されます。",
+            "選填：接收儲存貯體事件的 SQS 佇列網址，僅供此帳戶使用。變更會在數秒內被發現。",
+        ],
+    ),
     ("Endpoint", ["Endpunkt", "Point d’accès", "Punto de acceso", "エンドポイント", "端點"]),
     (
         "Where the service is, such as https://s3.example.com.",
