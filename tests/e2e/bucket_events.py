@@ -69,7 +69,9 @@ def main():
                 bucket=RUN, sqs_queue_url=queue)
 
             def events():
-                return house.ask("GET", f"/v1/accounts/{account}/events?cursor=0", token=token).json["objects"]
+                page = house.ask("GET", f"/v1/accounts/{account}/events?cursor=0", token=token).json
+                # That the account was connected is told as well.
+                return [event for event in page["objects"] if event["event_category"] == "storage"]
 
             def waiting():
                 said = cloud.sqs("GetQueueAttributes", QueueUrl=queue, AttributeNames=["All"])["Attributes"]
