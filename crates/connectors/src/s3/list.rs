@@ -93,6 +93,7 @@ impl Client<'_> {
         page: &PageRequest,
         ahead: &[NativeId],
     ) -> Result<Page<TreeEntry>> {
+        let ahead = if self.target.lists_by_bytes() { ahead } else { &[] };
         if !self.target.lists_in_order() {
             return Err(Error::declined(Op::FolderListRecursively));
         }

@@ -149,6 +149,12 @@ impl Target {
         !self.is_seaweed() || self.versioning == Some(false)
     }
 
+    /// Whether keys come in the order of their bytes, so that a listing can begin at any of them.
+    pub(super) fn lists_by_bytes(&self) -> bool {
+        // SeaweedFS goes through folders: `a/b` comes before `a-b` there, and after it elsewhere.
+        !self.is_seaweed()
+    }
+
     /// The longest name in a folder.
     pub(super) fn max_name_bytes(&self) -> usize {
         let whole = MAX_KEY_BYTES - 1 - self.prefix.len().min(MAX_KEY_BYTES - 1);
