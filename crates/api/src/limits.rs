@@ -29,8 +29,6 @@ pub struct ApiLimits {
     /// Event streams of one application that are open at once, requests that wait for events included;
     /// more are answered 429. They do not count as requests under way. 100.
     pub streams: usize,
-    /// The most days that an application can have its events kept: as many as the operator keeps them. 30.
-    pub event_days: i64,
     /// How long a reader of an event stream may take nothing while there is something for it. 30 seconds.
     pub stream_stall: Duration,
     /// How often an event stream without events gets a comment, and how soon a revoked credential ends
@@ -67,7 +65,6 @@ impl Default for ApiLimits {
             deadline: Duration::from_secs(30),
             drain: Duration::from_secs(30),
             streams: 100,
-            event_days: 30,
             stream_stall: Duration::from_secs(30),
             stream_beat: Duration::from_secs(15),
             insecure_webhooks: false,

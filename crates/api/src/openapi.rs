@@ -179,7 +179,7 @@ const PARAMS: &[Param] = &[
     (
         "ranges",
         In::Query,
-        Looks::Text,
+        Looks::Like("^[0-9a-f]{0,16}(,[0-9a-f]{0,16}){0,15}$"),
         "Comma-separated prefixes of keys, each up to 16 hexadecimal digits, at most 16 of them; everything when \
          there are none.",
     ),

@@ -29,11 +29,11 @@ impl Query {
         uri.query().map(Self::parse).unwrap_or_default()
     }
 
-    /// The value of a parameter; `None` when it is absent or empty.
+    /// The value of a parameter, the last that is not empty; `None` when there is none.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        let last = self.0.iter().rev().find(|(own, _)| own == name);
-        last.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        let given = |(own, value): &&(String, String)| own == name && !value.is_empty();
+        self.0.iter().rev().find(given).map(|(_, value)| value.as_str())
     }
 
     /// A boolean.

@@ -16,6 +16,9 @@ pub const NEWEST: i64 = 10_000;
 /// The fewest days that events are kept, whatever an application asks for.
 pub const LEAST_DAYS: i64 = 7;
 
+/// The most days that can be asked for; more than the operator keeps changes nothing.
+pub const MOST_DAYS: i64 = 3_650;
+
 /// The member of an application's settings that names its days.
 pub const EVENT_DAYS: &str = "event_days";
 

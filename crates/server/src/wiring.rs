@@ -15,7 +15,7 @@ use tramontane_api::{ApiLimits, App, Fetch, Parts, Site, WebhookView};
 use tramontane_connector::http::{Request, Response};
 use tramontane_connector::{Bases, Lent, Registry};
 use tramontane_feeds::deliver::{DeliveryOptions, Post};
-use tramontane_feeds::retention::LEAST_DAYS;
+use tramontane_feeds::retention::{LEAST_DAYS, MOST_DAYS};
 use tramontane_feeds::{Deliveries, Feeds, Live, Log, Pushing};
 use tramontane_fill::{Ceilings, Spool};
 use tramontane_model::{Clock, SystemClock};
@@ -29,9 +29,6 @@ use crate::config::Config;
 use crate::master_key;
 use crate::pushes::ClientSecrets;
 use crate::settings::Settings;
-
-/// The most days that events can be kept.
-const MAX_EVENT_DAYS: i64 = 3_650;
 
 /// Everything that commands work with.
 pub struct House {
@@ -222,11 +219,9 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
     let proxies = proxies.collect::<anyhow::Result<Vec<_>>>()?;
     let site = Site::new(&settings.public_urls, proxies)
         .map_err(|rule| anyhow!("Setting public_urls: {rule}."))?;
-    let days = LEAST_DAYS..=MAX_EVENT_DAYS;
+    let days = LEAST_DAYS..=MOST_DAYS;
     if !days.contains(&i64::try_from(settings.event_days).unwrap_or(i64::MAX)) {
-        return Err(anyhow!(
-            "Setting event_days: must be between {LEAST_DAYS} and {MAX_EVENT_DAYS}."
-        ));
+        return Err(anyhow!("Setting event_days: must be between {LEAST_DAYS} and {MOST_DAYS}."));
     }
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let rate = |requests: u64| {
@@ -245,7 +240,6 @@ pub fn api(house: &House, journal: Journal, spool: Spool) -> anyhow::Result<Buil
         application_rate: rate(settings.application_requests_per_minute),
         account_rate: rate(settings.account_requests_per_minute),
         streams: size(settings.application_streams),
-        event_days: event_days(settings),
         ..ApiLimits::default()
     };
     let ceilings = Ceilings {
@@ -333,7 +327,7 @@ fn feed_options(settings: &Settings) -> tramontane_feeds::Options {
 
 /// The days that events are kept; checked by [`api`].
 fn event_days(settings: &Settings) -> i64 {
-    i64::try_from(settings.event_days).unwrap_or(i64::MAX).min(MAX_EVENT_DAYS)
+    i64::try_from(settings.event_days).unwrap_or(i64::MAX).min(MOST_DAYS)
 }
 
 /// Where services can push to: the first public URL. Services of the sandbox reach this machine itself.

@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use serde_json::Value;
 use tramontane_accounts::{Application, NewApplication};
-use tramontane_feeds::retention::{EVENT_DAYS, LEAST_DAYS};
+use tramontane_feeds::retention::{EVENT_DAYS, LEAST_DAYS, MOST_DAYS};
 use url::Url;
 
 use super::{Manager, values, views};
@@ -39,7 +39,7 @@ pub(crate) async fn create(State(app): State<App>, manager: Manager, body: JsonB
         source: body.text("source")?.filter(|source| !source.is_empty()),
         ..NewApplication::default()
     };
-    let changes = Changes::read(&app, &body)?;
+    let changes = Changes::read(&body)?;
     let directory = app.directory();
     let (row, _) = directory.create_application(manager.developer, new).await?;
     // Flags that are given win over those of the source.
@@ -65,7 +65,7 @@ pub(crate) async fn update(
     body: JsonBody,
 ) -> Answer {
     manager.application(&app, &id).await?;
-    let changes = Changes::read(&app, &body)?;
+    let changes = Changes::read(&body)?;
     let directory = app.directory();
     let row =
         directory.update_application(manager.developer, &id, |row| changes.apply(row)).await?;
@@ -97,10 +97,10 @@ struct Changes {
 }
 
 impl Changes {
-    fn read(app: &App, body: &JsonBody) -> Answer<Self> {
+    fn read(body: &JsonBody) -> Answer<Self> {
         let mut settings = Vec::new();
         if body.has(EVENT_DAYS) {
-            let value = body.number(EVENT_DAYS, LEAST_DAYS, app.limits().event_days)?;
+            let value = body.number(EVENT_DAYS, LEAST_DAYS, MOST_DAYS)?;
             settings.push((EVENT_DAYS, value.map(Value::from)));
         }
         if body.has("token_lifetime") {

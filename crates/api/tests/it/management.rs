@@ -133,7 +133,7 @@ async fn bad_members_of_an_application_are_named() {
         (json!({"name": "a", "source": "nothere"}), "source"),
         (json!({"name": "a", "token_lifetime": 1}), "token_lifetime"),
         (json!({"name": "a", "event_days": 6}), "event_days"),
-        (json!({"name": "a", "event_days": 31}), "event_days"),
+        (json!({"name": "a", "event_days": 3_651}), "event_days"),
     ] {
         let reply = house.post("/v1/meta/applications").meta().json(body.clone()).send().await;
         assert_eq!(reply.problem(), (400, "invalid_parameters".into()), "{body}");
