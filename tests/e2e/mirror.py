@@ -267,8 +267,12 @@ class Customer(threading.Thread):
         if support != "emulated":
             return
         for text in ("rePORT", "RËPORT", "last.txt", RUN):
-            wanted = {item["id"] for item in self.mirror.items.values() if text.lower() in item["name"].lower()}
-            found = {item["id"] for item in self.all(f"/storage/search?q={quote(text)}")}
+            # What others delete is found no more at once, and told a little later.
+            began, found, wanted = time.monotonic(), None, set()
+            while found != wanted and time.monotonic() - began < PATIENCE:
+                self.read(wait=0 if found is None else 1)
+                wanted = {item["id"] for item in self.mirror.items.values() if text.lower() in item["name"].lower()}
+                found = {item["id"] for item in self.all(f"/storage/search?q={quote(text)}")}
             if found != wanted:
                 self.wrong.append(f"search for {text}: {len(found)} found, {len(wanted)} in the mirror")
         below = {item["id"] for item in self.mirror.inside(archive["id"]) if "report" in item["name"].lower()}
