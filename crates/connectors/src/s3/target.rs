@@ -100,13 +100,7 @@ impl Target {
     fn at(mut self, text: &str) -> Result<Self> {
         let rule = "endpoint must be a URL such as \"https://s3.example.com\", without a query.";
         let mut url = Url::parse(text).map_err(|_| Error::invalid(rule))?;
-        let plain = matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none();
-        if !plain {
+        if !is_plain(&url) {
             return Err(Error::invalid(rule));
         }
         let host = url.host_str().unwrap_or_default();
@@ -304,18 +298,22 @@ impl Target {
     }
 }
 
+/// Whether a URL names a place of HTTP and nothing else.
+fn is_plain(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none()
+}
+
 /// A queue's URL: where it is, and the account and name it has there.
 fn queue(text: &str) -> Result<Url> {
     let rule = "sqs_queue_url must be a queue's URL, such as \
                 \"https://sqs.eu-west-1.amazonaws.com/123456789012/changes\".";
     let url = Url::parse(text).map_err(|_| Error::invalid(rule))?;
-    let plain = matches!(url.scheme(), "http" | "https")
-        && url.has_host()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    if plain && url.path().len() > 1 { Ok(url) } else { Err(Error::invalid(rule)) }
+    if is_plain(&url) && url.path().len() > 1 { Ok(url) } else { Err(Error::invalid(rule)) }
 }
 
 /// The region in a host of AWS's SQS (`sqs.region.amazonaws.com[.cn]`).
