@@ -92,6 +92,10 @@ impl Feeds {
                 waiting.cursors.iter().map(|(_, cursor)| cursor.clone()).collect();
             let begun = tokio::time::Instant::now();
             let (changed, back_off) = first(&waiting).await?;
+            if changed {
+                self.nudge(account, Nudger::LongPoll);
+            }
+            // The next long poll is to wait, not what this one told.
             if let Some(wait) = back_off {
                 sleep(wait).await;
             }
@@ -99,7 +103,6 @@ impl Feeds {
                 sleep(LEAST.saturating_sub(begun.elapsed())).await;
                 continue;
             }
-            self.nudge(account, Nudger::LongPoll);
             if !self.is_read(account, &before).await? {
                 // What changed does not show in what is followed: asked at once again, the service would say
                 // the same.
